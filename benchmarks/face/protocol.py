@@ -118,7 +118,7 @@ class FaceEvaluation(Evaluation):
 
 def _landmark_scores(predicted: Tensor, truth: Tensor, size: float, head_pose: Any) -> dict[str, float]:
     flat = 100 * float(face.normalized_mean_error(predicted[:, :2], truth[:, :2], size))
-    solid = 100 * float(face.normalized_mean_error(face.with_mean_depth_of(predicted, truth), truth, size))
+    solid = 100 * float(face.normalized_mean_error(face.align_mean_depth(predicted, truth), truth, size))
     scores = {"nme_68_2d": flat, "nme_68_3d": solid}
     if head_pose is not None:
         scores[f"nme_68_2d_yaw_{face.yaw_bin(float(head_pose[1]))}"] = flat
@@ -143,7 +143,7 @@ def _dense_scores(reconstruction: Reconstruction, truth: dict[str, Any], landmar
     if reconstruction.position_map is not None and "dense_uv" in truth:
         predicted = _tensor(sample(reconstruction.position_map, truth["dense_uv"]))
         scores["nme_dense_2d"] = 100 * float(face.normalized_mean_error(predicted[:, :2], points[:, :2], size))
-        aligned = face.with_mean_depth_of(predicted, points)
+        aligned = face.align_mean_depth(predicted, points)
         scores["nme_dense_3d"] = 100 * float(face.normalized_mean_error(aligned, points, size))
     if reconstruction.mesh is not None and reconstruction.landmarks is not None:
         surface = face.surface_points(_tensor(reconstruction.mesh.vertices), torch.from_numpy(reconstruction.mesh.faces))

@@ -25,7 +25,7 @@ from deep3dmap.core import (
 from deep3dmap.core.pinhole_camera import cameras_of
 from deep3dmap.geometry.closest_points import ClosestPoints
 from deep3dmap.metrics import surface_distance as surface
-from deep3dmap.metrics.image_similarity import MOST_DECIBELS, image_similarity, psnr
+from deep3dmap.metrics.image_similarity import MAX_DECIBELS, image_similarity, psnr
 
 POINTS = 10_000  # samples per surface
 THRESHOLD = 0.01  # fraction of the diagonal of the object's box
@@ -38,7 +38,7 @@ _METRICS = (
         "psnr",
         "dB",
         "up",
-        f"per image, prediction clipped to [0, 1], all pixels, at most {MOST_DECIBELS:g}; mean over {_HELD_OUT}",
+        f"per image, prediction clipped to [0, 1], all pixels, at most {MAX_DECIBELS:g}; mean over {_HELD_OUT}",
     ),
     ("psnr8", "dB", "up", "psnr with both images rounded to 8 bit"),
     ("psnr_object", "dB", "up", "psnr over the object's pixels only, weighted by its mask"),
@@ -147,7 +147,7 @@ def _masked_psnr(predicted: Tensor, truth: Tensor, mask: Tensor) -> float:
     """Return the PSNR of the mask-weighted mean squared error; the maximum if the object is not in the picture."""
     weight = mask.double()
     if not weight.sum() > 0:
-        return MOST_DECIBELS
+        return MAX_DECIBELS
     error = (predicted.clamp(0, 1).double() - truth.double()).square().mean(0)
     return psnr(((weight * error).sum() / weight.sum()).sqrt().reshape(1, 1, 1), torch.zeros(1, 1, 1))
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.mesh import Mesh
-from deep3dmap.geometry.vertex_clustering import reduced
+from deep3dmap.geometry.vertex_clustering import simplify_mesh
 from deep3dmap.results.export import significant
 
 MOST_PANELS = 4
@@ -81,7 +81,7 @@ def note(panel: Panel) -> str:
 
 
 def _small(panel: Panel) -> Panel:
-    mesh = reduced(panel.mesh, MOST_TRIANGLES)
+    mesh = simplify_mesh(panel.mesh, MOST_TRIANGLES)
     triangles, points = panel.triangles or len(panel.mesh.faces), panel.points or len(panel.mesh.vertices)
     # Merged vertices have no errors.
     errors = panel.errors if mesh is panel.mesh else None

@@ -21,7 +21,7 @@ from deep3dmap.methods.prnet.augmentation import Augmentation
 from deep3dmap.methods.prnet.losses import landmark_loss, position_loss, weight_penalty
 from deep3dmap.methods.prnet.official_weights import load_official
 from deep3dmap.nn import ResFCN256
-from deep3dmap.render.face_details import with_details
+from deep3dmap.render.face_details import add_details
 
 LEGACY_MEAN = (103.53, 116.28, 123.675)  # blue, green, red in 0..255, as in the older deep3dmap port
 
@@ -197,7 +197,7 @@ class PRNet(BaseFramework):
 
     def details(self, reconstruction: Reconstruction, given: dict[str, Any]) -> Reconstruction:
         """Add texture, depth, visibility, pose and a frontal view."""
-        return with_details(reconstruction, self.atlas, given["image"])
+        return add_details(reconstruction, self.atlas, given["image"])
 
     def _predict(self, crop: Tensor) -> NDArray[np.float32]:
         # Batch norm must not use the statistics of this single crop, even if the method is in training mode.

@@ -19,11 +19,11 @@ from deep3dmap.data.scenes.clevr_layout import (
     MARGIN,
     SIZES,
     LayoutRules,
-    Thing,
+    SceneObject,
     directions,
     relationships,
     sample_camera,
-    sample_things,
+    sample_objects,
 )
 from deep3dmap.data.scenes.clevr_render import draw, linear, sample_lights
 from deep3dmap.data.scenes.clevr_shapes import solid
@@ -101,7 +101,7 @@ def test_objects_stand_apart_on_the_ground() -> None:
     rng = np.random.default_rng(0)
     for count in (1, 3, 5):
         camera = sample_camera(rng, LayoutRules(), 64)
-        things = sample_things(rng, LayoutRules(sizes=("small",)), count, camera)
+        things = sample_objects(rng, LayoutRules(sizes=("small",)), count, camera)
         vectors = directions(camera)
         for number, thing in enumerate(things):
             assert thing.position[2] == pytest.approx(thing.radius)
@@ -120,7 +120,8 @@ def test_directions_are_those_of_the_picture() -> None:
     assert vectors["behind"] @ forward > 0.5
     assert vectors["above"] @ down < -0.5
     things = [
-        Thing("cube", "small", "red", "metal", tuple(place), 0.0) for place in (1.5 * vectors["left"], 1.5 * vectors["behind"])
+        SceneObject("cube", "small", "red", "metal", tuple(place), 0.0)
+        for place in (1.5 * vectors["left"], 1.5 * vectors["behind"])
     ]
     found = relationships(things, camera)
     assert found["right"] == [[1], []]
@@ -144,7 +145,7 @@ def test_a_picture_shows_colour_shadow_and_highlight() -> None:
     camera = sample_camera(rng, LayoutRules(field_of_view=20, jitter=0), 64)
     lights = sample_lights(rng)
     ball = {
-        material: draw([Thing("sphere", "large", "red", material, (0, 0, 0.7), 0)], camera, lights, 2)
+        material: draw([SceneObject("sphere", "large", "red", material, (0, 0, 0.7), 0)], camera, lights, 2)
         for material in ("rubber", "metal")
     }
     empty = draw([], camera, lights, 2)
@@ -211,7 +212,7 @@ def test_names_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean 'large'"):
         Clevr(ClevrConfig(sizes=["larg"]), tmp_path)
     with pytest.raises(UserError, match="do not fit into the scene; use fewer"):
-        sample_things(
+        sample_objects(
             np.random.default_rng(0), LayoutRules(reach=0.5), 5, sample_camera(np.random.default_rng(0), LayoutRules(), 64)
         )
     (root / "scenes" / "CLEVR_train_scenes.json").write_text(json.dumps({"scenes": [{"image_filename": "a", "objects": [{}]}]}))

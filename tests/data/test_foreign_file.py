@@ -19,7 +19,7 @@ import importlib.util, pathlib, resource, sys
 spec = importlib.util.spec_from_file_location("child", sys.argv[1])
 child = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(child)
-about, _ = child._answer("matlab", pathlib.Path(sys.argv[2]), [])
+about, _ = child._handle_request("matlab", pathlib.Path(sys.argv[2]), [])
 print(len(about["arrays"]), *resource.getrlimit(resource.RLIMIT_AS))
 """
 

@@ -69,7 +69,7 @@ def double(number: int) -> int:
 
 
 def test_a_pipe_gets_lines_and_an_announcement(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparation_progress, "_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(preparation_progress, "_SECONDS_BETWEEN_LINES", 0.0)
     assert make_items(double, [1, 2, 3], title="numbers", seconds=60.0, workers=1, quiet=False) == [2, 4, 6]
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "making 3 numbers, about 3 min on 1 core"

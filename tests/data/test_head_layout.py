@@ -17,7 +17,7 @@ from deep3dmap.data.scenes.head_layout import (
     surface_of_uv,
     uv_of_surface,
 )
-from deep3dmap.data.scenes.head_subject import MOST_SIGMA, truncated_normal
+from deep3dmap.data.scenes.head_subject import MAX_SIGMA, truncated_normal
 
 NAMES = ("pelvis", "left_hip", "right_hip", "left_elbow", "right_elbow", "head")
 
@@ -73,10 +73,10 @@ def test_steps_and_bumps() -> None:
 
 def test_chance_stays_within_its_bounds() -> None:
     values = truncated_normal(np.random.default_rng(0), 20000)
-    assert np.abs(values).max() <= MOST_SIGMA
+    assert np.abs(values).max() <= MAX_SIGMA
     # Variance of a normal distribution truncated at 2.5: 1 - 2 a phi(a) / (2 Phi(a) - 1).
-    density, inside = np.exp(-(MOST_SIGMA**2) / 2) / np.sqrt(2 * np.pi), 0.98758067
-    assert values.var() == pytest.approx(1 - 2 * MOST_SIGMA * density / inside, abs=0.03)
+    density, inside = np.exp(-(MAX_SIGMA**2) / 2) / np.sqrt(2 * np.pi), 0.98758067
+    assert values.var() == pytest.approx(1 - 2 * MAX_SIGMA * density / inside, abs=0.03)
     noise = np.stack([smooth_noise(64, 8, np.random.default_rng(seed)) for seed in range(40)])
     assert noise.shape == (40, 3, 64, 64)
     assert abs(noise.mean()) < 0.05

@@ -83,7 +83,7 @@ def test_yaw_turns_the_nose_to_the_image_left(heads: Heads) -> None:
 def test_the_picture_shows_the_face_where_the_truth_says() -> None:
     # Without occluders and camera effects, the face is brighter in red than in blue, unlike most backgrounds.
     from deep3dmap.data.scenes.head_model import head_model
-    from deep3dmap.data.scenes.head_render import Look, render_head
+    from deep3dmap.data.scenes.head_render import RenderSettings, render_head
     from deep3dmap.data.scenes.head_subject import place, sample_subject
 
     model = head_model(33)
@@ -94,7 +94,7 @@ def test_the_picture_shows_the_face_where_the_truth_says() -> None:
     seen = pose.image(landmarks, 128)
     box = np.concatenate([seen[:, :2].min(0), seen[:, :2].max(0)])
     assert (box[2:] - box[:2]).mean() == pytest.approx(64, abs=0.5)
-    image = render_head(subject, pose, Look(128, 2, 33, 64, 0.0, 0), box, rng)
+    image = render_head(subject, pose, RenderSettings(128, 2, 33, 64, 0.0, 0), box, rng)
     assert image.shape == (3, 128, 128)
     assert image.dtype == np.float32
     left, right = seen[39, :2].astype(int), seen[42, :2].astype(int)

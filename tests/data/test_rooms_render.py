@@ -71,7 +71,7 @@ def test_grey_walls_have_the_brightness_of_their_light() -> None:
 def test_the_mesh_is_what_was_seen_and_no_more() -> None:
     renderer = RoomRenderer(room(), 0.25)
     renderer.frame(pose((1.0, 5.0, 1.2)), INTRINSICS, 36, 48)
-    mesh = renderer.seen_mesh()
+    mesh = renderer.visible_mesh()
     assert mesh.vertices[:, 1].min() > 2.0, "nothing behind the camera"
     wall = mesh.vertices[np.isclose(mesh.vertices[:, 1], 5.0)]
     # The wall three metres ahead: everything the image covers, up to one piece.
@@ -80,17 +80,17 @@ def test_the_mesh_is_what_was_seen_and_no_more() -> None:
     assert wall[:, 0].min() == pytest.approx(0.0, abs=1e-6)
     before = len(mesh.faces)
     renderer.frame(pose((1.0, 5.0, 1.2)), INTRINSICS, 36, 48)
-    assert len(renderer.seen_mesh().faces) == before
+    assert len(renderer.visible_mesh().faces) == before
     renderer.frame(pose((1.0, -5.0, 1.2)), INTRINSICS, 36, 48)
-    assert len(renderer.seen_mesh().faces) > before
-    assert renderer.seen_mesh().vertices[:, 1].min() == pytest.approx(0.0, abs=1e-6)
+    assert len(renderer.visible_mesh().faces) > before
+    assert renderer.visible_mesh().vertices[:, 1].min() == pytest.approx(0.0, abs=1e-6)
 
 
 def test_what_stands_behind_something_is_not_seen() -> None:
     screen = panel([(0.0, 3.0, 0.0), (4.0, 3.0, 0.0), (4.0, 3.0, 2.5), (0.0, 3.0, 2.5)], 0)
     renderer = RoomRenderer(room(screen), 0.25)
     renderer.frame(pose((1.0, 5.0, 1.2)), INTRINSICS, 36, 48)
-    assert renderer.seen_mesh().vertices[:, 1].max() == pytest.approx(3.0, abs=0.26)
+    assert renderer.visible_mesh().vertices[:, 1].max() == pytest.approx(3.0, abs=0.26)
 
 
 def test_pieces_are_marked_by_the_quad_that_shows_at_their_centre() -> None:

@@ -121,10 +121,10 @@ def test_only_what_a_view_showed_is_in_the_mesh() -> None:
     hidden = panel([(-0.2, -0.2, -2), (0.2, -0.2, -2), (0.2, 0.2, -2), (-0.2, 0.2, -2)], 0)
     renderer = SolidRenderer(joined([cube, hidden]), PAINT, Daylight(gloss=0.0))
     renderer.picture(above(4.0))
-    top: Mesh = renderer.seen_mesh()
+    top: Mesh = renderer.visible_mesh()
     assert len(top.faces) == 2
     np.testing.assert_allclose(top.vertices[:, 2], 0.5)
     assert top.colors is not None
     pose = look_at((4.0, 0.0, 0.0), (0.0, 0.0, 0.0)).numpy()
     renderer.picture(Camera(square_intrinsics(20, 0.5), pose, 20, 20))
-    assert len(renderer.seen_mesh().faces) == 4
+    assert len(renderer.visible_mesh().faces) == 4

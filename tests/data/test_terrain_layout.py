@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from deep3dmap.data.scenes.rooms_shapes import Quads
-from deep3dmap.data.scenes.terrain_layout import BUILDINGS, HAMLET, REACH, WAY, WOODS, Ground, TerrainModel, design_terrain
+from deep3dmap.data.scenes.terrain_layout import (
+    BUILDINGS,
+    CAMERA_RING,
+    HAMLET,
+    REACH,
+    WOODS,
+    Ground,
+    TerrainModel,
+    design_terrain,
+)
 
 
 @pytest.fixture(scope="module", params=[0, 1])
@@ -54,7 +63,7 @@ def test_the_way_of_the_camera_is_free(terrain: TerrainModel) -> None:
     things = terrain.quads.corners[160 * 160 :].reshape(-1, 3)
     away = np.hypot(things[:, 0], things[:, 1])
     level = height_below(ground_of(terrain), things[:, :2])
-    on_the_way = (away > WAY[0]) & (away < WAY[1])
+    on_the_way = (away > CAMERA_RING[0]) & (away < CAMERA_RING[1])
     assert (things[on_the_way, 2] - level[on_the_way]).max(initial=0) < 1.0
     assert (away < HAMLET + 8).any()
     assert ((away > WOODS[0]) & (away < WOODS[1] + 10)).any()
@@ -63,7 +72,7 @@ def test_the_way_of_the_camera_is_free(terrain: TerrainModel) -> None:
 def test_things_stand_on_the_ground_and_reach_into_it(terrain: TerrainModel) -> None:
     things = terrain.quads.corners[160 * 160 :].reshape(-1, 3)
     above = things[:, 2] - height_below(ground_of(terrain), things[:, :2])
-    hamlet = np.hypot(things[:, 0], things[:, 1]) < WAY[0]
+    hamlet = np.hypot(things[:, 0], things[:, 1]) < CAMERA_RING[0]
     assert -1.0 < above[hamlet].min() < -0.05, "sunk in, by no more than the meadow falls along a wall"
     assert above.min() > -3.5, "roots only"
     tallest = above[hamlet].max()

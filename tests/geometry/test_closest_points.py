@@ -61,7 +61,7 @@ def test_a_sphere_and_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> Non
     outside *= 1.5 / np.linalg.norm(outside, axis=1, keepdims=True)
     found = ClosestPoints(vertices, faces)(outside)
     assert ((found.distance >= 0.5) & (found.distance < 0.51)).all()
-    monkeypatch.setattr(closest_points, "PAIRS", 100)
+    monkeypatch.setattr(closest_points, "MAX_PAIRS", 100)
     again = ClosestPoints(vertices, faces)(outside)
     assert torch.equal(again.distance, found.distance)
     assert torch.equal(again.face, found.face)

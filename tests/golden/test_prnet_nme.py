@@ -22,7 +22,7 @@ def test_errors_of_each_face_equal_the_reference(part: Any) -> None:
     errors = {
         "nme_2d": face.normalized_mean_error(predicted[..., :2], truth[..., :2], size),
         "nme_3d_raw": face.normalized_mean_error(predicted, truth, size),
-        "nme_3d_zmean_aligned": face.normalized_mean_error(face.with_mean_depth_of(predicted, truth), truth, size),
+        "nme_3d_zmean_aligned": face.normalized_mean_error(face.align_mean_depth(predicted, truth), truth, size),
     }
     for name, error in errors.items():
         np.testing.assert_allclose(error, part.arrays[name], rtol=1e-5, err_msg=name)

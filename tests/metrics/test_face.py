@@ -22,7 +22,7 @@ def test_a_shift_gives_its_length_over_the_size() -> None:
     shifted = LANDMARKS + torch.tensor([3.0, 4.0, 12.0])
     assert float(face.normalized_mean_error(shifted[:, :2], LANDMARKS[:, :2], 50)) == pytest.approx(0.1)
     assert float(face.normalized_mean_error(shifted, LANDMARKS, 50)) == pytest.approx(0.26)
-    assert float(face.normalized_mean_error(face.with_mean_depth_of(shifted, LANDMARKS), LANDMARKS, 50)) == pytest.approx(0.1)
+    assert float(face.normalized_mean_error(face.align_mean_depth(shifted, LANDMARKS), LANDMARKS, 50)) == pytest.approx(0.1)
 
 
 def test_wrong_shapes_and_sizes_are_refused() -> None:

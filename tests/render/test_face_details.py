@@ -12,7 +12,7 @@ from deep3dmap.data.face_atlas import face_atlas
 from deep3dmap.data.scenes.head_model import head_model
 from deep3dmap.geometry.face_pose import HeadPose
 from deep3dmap.geometry.position_maps import reconstruction_of_map
-from deep3dmap.render.face_details import with_details
+from deep3dmap.render.face_details import add_details
 from deep3dmap.render.face_files import write_face_files
 from deep3dmap.render.position_map import PositionMapper
 
@@ -32,7 +32,7 @@ def face() -> Reconstruction:
     vertices = HeadPose(ANGLES, np.array([80.0, 95, 0]), 0.6).image(model.shape(), SIDE)
     positions = PositionMapper(model.faces, model.uv, SIZE, model.faces_uv)(vertices)
     atlas = face_atlas("grid_head", SIZE)
-    return with_details(reconstruction_of_map(positions, atlas, photograph()), atlas, photograph())
+    return add_details(reconstruction_of_map(positions, atlas, photograph()), atlas, photograph())
 
 
 def test_the_texture_holds_what_the_photograph_shows_at_each_texel(face: Reconstruction) -> None:
@@ -92,10 +92,10 @@ def test_without_a_canonical_face_there_is_no_pose(face: Reconstruction) -> None
     from dataclasses import replace
 
     atlas = replace(face_atlas("grid_head", SIZE), canonical=None)
-    plain = with_details(reconstruction_of_map(face.position_map, atlas, photograph()), atlas, photograph())
+    plain = add_details(reconstruction_of_map(face.position_map, atlas, photograph()), atlas, photograph())
     assert plain.frontal is None
     assert plain.notes == {}
     with pytest.raises(ValueError, match="a mesh and a position map"):
-        with_details(Reconstruction("image", "pixel", landmarks=face.landmarks), atlas, photograph())
+        add_details(Reconstruction("image", "pixel", landmarks=face.landmarks), atlas, photograph())
     with pytest.raises(ValueError, match="not 'world'"):
         write_face_files(Reconstruction("world", "metre"), photograph(), Path())

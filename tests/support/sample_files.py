@@ -193,7 +193,7 @@ def _fits(folder: Path) -> None:
 
 def _read_fits(folder: Path) -> Any:
     files = (folder / "fits.npz", folder / "fits.pkl")
-    return [multipie.fit_of(multipie.read_fits(file), name, 12, file) for file in files for name in "ab"]
+    return [multipie.convert_fit(multipie.read_fits(file), name, 12, file) for file in files for name in "ab"]
 
 
 def _read_sens(folder: Path) -> Any:

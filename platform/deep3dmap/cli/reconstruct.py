@@ -19,7 +19,7 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method
 from deep3dmap.core.registry import datasets
 from deep3dmap.core.scene_names import folder_name
-from deep3dmap.data.preparation_progress import watched
+from deep3dmap.data.preparation_progress import track_progress
 
 EXAMPLES = """\
   deep3dmap reconstruct prnet photo.jpg -o out                (with the weights shipped with the method)
@@ -73,7 +73,7 @@ def main(argv: list[str]) -> int:
     order: Iterable[int] = range(len(split))
     if not method.fits():
         # A fit shows its own progress. For other methods the time is unknown until some inputs are done: announce none.
-        order = watched(order, Preparation("reconstructions", len(split), 0.0), 1)
+        order = track_progress(order, Preparation("reconstructions", len(split), 0.0), 1)
     for index in order:
         scene = split.name(index)
         folder = flags.out / folder_name(scene)

@@ -51,20 +51,20 @@ def main(argv: list[str]) -> int:
     from rich.progress import track
 
     from deep3dmap.render.mesh_files import read_surface
-    from deep3dmap.render.renderer_comparison import light_beside, picture_of
+    from deep3dmap.render.renderer_comparison import comparison_picture, light_from_upper_left
     from deep3dmap.render.renderers import available
 
     absent = {name: reason for name, reason in available().items() if reason}
     chosen = _renderers(values, absent)
     surface = read_surface(flags.mesh)
     view = _view(values, surface)
-    lights = light_beside(view)
+    lights = light_from_upper_left(view)
     progress = track(chosen, "drawing", disable=not on_terminal() or flags.json, transient=True)
     drawings = [_draw(one, surface, view, lights) for one in progress]
     counts = f"{len(surface.vertices)} vertices, {len(surface.faces)} triangles"
     caption = f"{flags.mesh.name}: {counts}, {view.width} x {view.height} pixels"
     missing = {name: reason for name, reason in absent.items() if "renderers" not in values}
-    picture_of(drawings, missing, caption).save(out)
+    comparison_picture(drawings, missing, caption).save(out)
     report = _report(drawings)
     if flags.json:
         about = {"mesh": str(flags.mesh), "vertices": len(surface.vertices), "faces": len(surface.faces), "size": view.width}

@@ -12,14 +12,14 @@ from pathlib import Path
 from deep3dmap.core.errors import UserError
 
 # EDQUOT is raised by quotas and EFBIG by file-size limits; all three are reported to the user as a full disk.
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def default_cache() -> Path:
     """Return the cache folder: $DEEP3DMAP_CACHE, or deep3dmap in $XDG_CACHE_HOME, or ~/.cache/deep3dmap."""
-    named = os.environ.get("DEEP3DMAP_CACHE")
-    if named:
-        return Path(named).expanduser()
+    override = os.environ.get("DEEP3DMAP_CACHE")
+    if override:
+        return Path(override).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deep3dmap"
 
 
@@ -32,17 +32,17 @@ def build_folder(target: Path, build: Callable[[Path], None]) -> Path:
     """
     if target.is_dir():
         return target
-    with _clear_errors(target):
+    with _report_disk_errors(target):
         _make_parent(target)
-        with _locked(target.parent / f".{target.name}.lock"):
+        with _hold_lock(target.parent / f".{target.name}.lock"):
             if not target.is_dir():
-                _build_beside(target, build)
+                _build_and_rename(target, build)
     return target
 
 
 def write_file(target: Path, data: bytes) -> None:
     """Write a file atomically: temporary name, fsync, rename. Raises UserError if the disk is full."""
-    with _clear_errors(target):
+    with _report_disk_errors(target):
         _make_parent(target)
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         try:
@@ -60,20 +60,20 @@ def _make_parent(target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        if error.errno in _FULL or isinstance(error, PermissionError):
+        if error.errno in _DISK_FULL_ERRORS or isinstance(error, PermissionError):
             raise
         raise UserError(
             f"{target.parent}: cannot be made ({error.strerror}); choose another place with data.cache=DIR"
         ) from error
 
 
-def _build_beside(target: Path, build: Callable[[Path], None]) -> None:
+def _build_and_rename(target: Path, build: Callable[[Path], None]) -> None:
     _remove_leftovers(target)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.building-", dir=target.parent))
     try:
         build(temporary)
         temporary.chmod(0o755)  # mkdtemp creates folders that only their owner can read
-        _flush(temporary)
+        _flush_tree(temporary)
         os.replace(temporary, target)
         _flush_folder(target.parent)
     except BaseException:
@@ -88,7 +88,7 @@ def _remove_leftovers(target: Path) -> None:
 
 
 @contextmanager
-def _locked(lock: Path) -> Iterator[None]:
+def _hold_lock(lock: Path) -> Iterator[None]:
     with lock.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         try:
@@ -98,11 +98,11 @@ def _locked(lock: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _clear_errors(target: Path) -> Iterator[None]:
+def _report_disk_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in _DISK_FULL_ERRORS:
             raise UserError(
                 f"{target}: the disk is full; free some space or choose another place with data.cache=DIR"
             ) from error
@@ -111,7 +111,7 @@ def _clear_errors(target: Path) -> Iterator[None]:
         raise
 
 
-def _flush(folder: Path) -> None:
+def _flush_tree(folder: Path) -> None:
     for place, _, names in os.walk(folder):
         for name in names:
             with open(os.path.join(place, name), "rb") as file:

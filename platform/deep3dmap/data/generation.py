@@ -14,11 +14,11 @@ from typing import TypeVar
 
 from deep3dmap.core.dataset import Preparation
 from deep3dmap.core.errors import UserError
-from deep3dmap.data.preparation_progress import watched
+from deep3dmap.data.preparation_progress import track_progress
 
 Job = TypeVar("Job")
-Made = TypeVar("Made")
-_NOT_WORTH_PROCESSES = 4.0  # seconds of work below which starting worker processes does not pay off
+Result = TypeVar("Result")
+_MIN_SECONDS_FOR_PROCESSES = 4.0  # seconds of work below which starting worker processes does not pay off
 
 
 def item_seed(*words: str | int) -> int:
@@ -28,14 +28,14 @@ def item_seed(*words: str | int) -> int:
 
 
 def make_items(
-    make: Callable[[Job], Made],
+    make: Callable[[Job], Result],
     jobs: Sequence[Job],
     *,
     title: str,
     seconds: float | None = None,
     workers: int | Executor = 1,
     quiet: bool = True,
-) -> list[Made]:
+) -> list[Result]:
     """Return `[make(job) for job in jobs]`, computed by `workers` processes or by an executor.
 
     `make` must be a module-level function and jobs must be picklable. `seconds` is the approximate time per job; small
@@ -43,46 +43,46 @@ def make_items(
     The first exception in a worker is raised here and cancels the rest; raises UserError if a worker was killed. Workers exit
     when this process exits, even if it is killed.
     """
-    whole = Preparation(title, len(jobs), None if seconds is None else seconds * len(jobs))
-    if isinstance(workers, int) and whole.seconds is not None and whole.seconds < _NOT_WORTH_PROCESSES:
+    preparation = Preparation(title, len(jobs), None if seconds is None else seconds * len(jobs))
+    if isinstance(workers, int) and preparation.seconds is not None and preparation.seconds < _MIN_SECONDS_FOR_PROCESSES:
         workers = 1
-    made = _run(make, jobs, workers)
+    completed = _run_jobs(make, jobs, workers)
     if jobs and not quiet:
-        made = watched(made, whole, min(workers, len(jobs)) if isinstance(workers, int) else 1)
-    results = dict(made)
+        completed = track_progress(completed, preparation, min(workers, len(jobs)) if isinstance(workers, int) else 1)
+    results = dict(completed)
     return [results[index] for index in range(len(jobs))]
 
 
-def _run(make: Callable[[Job], Made], jobs: Sequence[Job], workers: int | Executor) -> Iterator[tuple[int, Made]]:
+def _run_jobs(make: Callable[[Job], Result], jobs: Sequence[Job], workers: int | Executor) -> Iterator[tuple[int, Result]]:
     if isinstance(workers, Executor):
-        yield from _as_made({workers.submit(make, job): index for index, job in enumerate(jobs)})
+        yield from _iterate_completed({workers.submit(make, job): index for index, job in enumerate(jobs)})
         return
     if workers <= 1 or len(jobs) <= 1:
         yield from ((index, make(job)) for index, job in enumerate(jobs))
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_begin_worker) as pool:
+    with ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_initialise_worker) as pool:
         running = {pool.submit(make, job): index for index, job in enumerate(jobs)}
         try:
-            yield from _as_made(running)
+            yield from _iterate_completed(running)
         except BrokenProcessPool as error:
             raise UserError("a worker process was killed, most likely by lack of memory; use fewer workers") from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _as_made(running: "dict[Future[Made], int]") -> Iterator[tuple[int, Made]]:
+def _iterate_completed(running: "dict[Future[Result], int]") -> Iterator[tuple[int, Result]]:
     for future in as_completed(running):
         yield running[future], future.result()
 
 
-def _begin_worker() -> None:
+def _initialise_worker() -> None:
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
     # A killed parent cannot stop its workers, which would otherwise wait for work indefinitely.
     parent = multiprocessing.parent_process()
     if parent is not None:

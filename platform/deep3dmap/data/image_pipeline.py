@@ -30,7 +30,7 @@ class ImagePipeline:
         """Transform one image; the result depends only on the image, the seed and `index`."""
         pixels = np.ascontiguousarray(image.transpose(1, 2, 0))
         results: dict[str, Any] = {"img": pixels, "img_shape": pixels.shape[:2], "ori_shape": pixels.shape[:2]}
-        with _seeded(item_seed("image_pipeline", self._seed, index)):
+        with _temporary_seed(item_seed("image_pipeline", self._seed, index)):
             for step in self._steps:
                 results = step(results)
         return np.ascontiguousarray(np.asarray(results["img"], np.float32).transpose(2, 0, 1))
@@ -51,11 +51,11 @@ class ColorJitter:
         image = image.mean() + contrast * (image - image.mean())
         gray = image @ np.array([0.299, 0.587, 0.114], np.float32)
         image = gray[..., None] + saturation * (image - gray[..., None])
-        image = image @ _hue_turn(np.random.uniform(-self._hue, self._hue)).T
+        image = image @ _hue_rotation(np.random.uniform(-self._hue, self._hue)).T
         return {**results, "img": np.clip(image, 0, 1).astype(np.float32)}
 
 
-def _hue_turn(turn: float) -> NDArray[np.float32]:
+def _hue_rotation(turn: float) -> NDArray[np.float32]:
     """Return the (3, 3) rotation of RGB about the grey axis by `turn` of a full turn (Rodrigues)."""
     axis, angle = np.full(3, 3**-0.5), 2 * np.pi * turn
     cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
@@ -87,13 +87,13 @@ def _build(transforms: ModuleType, step: dict[str, Any], place: int) -> Any:
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def _temporary_seed(seed: int) -> Iterator[None]:
     # mmcv uses the global generators, whose state is restored afterwards.
-    ours, numpys = random.getstate(), np.random.get_state()
+    python_state, numpy_state = random.getstate(), np.random.get_state()
     random.seed(seed)
     np.random.seed(seed % 2**32)
     try:
         yield
     finally:
-        random.setstate(ours)
-        np.random.set_state(numpys)
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)

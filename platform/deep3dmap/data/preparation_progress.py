@@ -8,8 +8,8 @@ from typing import TypeVar
 from deep3dmap.core.dataset import Preparation
 
 Item = TypeVar("Item")
-_ANNOUNCED = 5.0  # preparations of at least this many seconds are announced
-_BETWEEN_LINES = 5.0  # seconds between progress lines when no bar can be drawn
+_MIN_ANNOUNCED_SECONDS = 5.0  # preparations of at least this many seconds are announced
+_SECONDS_BETWEEN_LINES = 5.0  # seconds between progress lines when no bar can be drawn
 
 
 def duration(seconds: float) -> str:
@@ -21,42 +21,45 @@ def duration(seconds: float) -> str:
 
 def describe(preparations: Sequence[Preparation], workers: int) -> list[str]:
     """Return a line per preparation with its count, title and estimated time, plus a total if there are several."""
-    lines = [f"{one.count} {one.title}{_about(one.seconds, workers)}" for one in preparations]
-    known = [one.seconds for one in preparations if one.seconds is not None]
+    lines = [
+        f"{preparation.count} {preparation.title}{_format_estimate(preparation.seconds, workers)}"
+        for preparation in preparations
+    ]
+    known = [preparation.seconds for preparation in preparations if preparation.seconds is not None]
     if len(lines) > 1 and known:
-        lines.append(f"together{_about(sum(known), workers)}")
+        lines.append(f"together{_format_estimate(sum(known), workers)}")
     return lines
 
 
-def watched(items: Iterable[Item], preparation: Preparation, workers: int) -> Iterator[Item]:
+def track_progress(items: Iterable[Item], preparation: Preparation, workers: int) -> Iterator[Item]:
     """Yield from `items` and report progress on stderr.
 
     Long preparations are announced first. A terminal shows a progress bar; other outputs get a line every few seconds.
     """
-    long = preparation.count > 1 if preparation.seconds is None else preparation.seconds / workers >= _ANNOUNCED
+    long = preparation.count > 1 if preparation.seconds is None else preparation.seconds / workers >= _MIN_ANNOUNCED_SECONDS
     if long:
         print(f"making {describe([preparation], workers)[0]}", file=sys.stderr, flush=True)
-    yield from (_bar if sys.stderr.isatty() else _lines)(items, preparation)
+    yield from (_show_bar if sys.stderr.isatty() else _print_lines)(items, preparation)
 
 
-def _about(seconds: float | None, workers: int) -> str:
+def _format_estimate(seconds: float | None, workers: int) -> str:
     if seconds is None:
         return ""
     return f", about {duration(seconds / workers)} on {workers} core{'s' if workers > 1 else ''}"
 
 
-def _lines(items: Iterable[Item], preparation: Preparation) -> Iterator[Item]:
-    begun = said = time.monotonic()
+def _print_lines(items: Iterable[Item], preparation: Preparation) -> Iterator[Item]:
+    start = last_printed = time.monotonic()
     for number, item in enumerate(items, 1):
         yield item
         now = time.monotonic()
-        if now - said >= _BETWEEN_LINES and number < preparation.count:
-            said, left = now, (now - begun) / number * (preparation.count - number)
-            line = f"{preparation.title}: {number} of {preparation.count}, about {duration(left)} left"
+        if now - last_printed >= _SECONDS_BETWEEN_LINES and number < preparation.count:
+            last_printed, remaining = now, (now - start) / number * (preparation.count - number)
+            line = f"{preparation.title}: {number} of {preparation.count}, about {duration(remaining)} left"
             print(line, file=sys.stderr, flush=True)
 
 
-def _bar(items: Iterable[Item], preparation: Preparation) -> Iterator[Item]:
+def _show_bar(items: Iterable[Item], preparation: Preparation) -> Iterator[Item]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -49,25 +49,25 @@ class NeuralRendererCamera(NamedTuple):
 
 def to_pytorch3d(intrinsics: Any, camera_from_world: Any, height: int, width: int) -> Pytorch3dCamera:
     """Convert a camera to pytorch3d; raises ValueError for a camera with skew."""
-    matrix, pose = _doubles(intrinsics, camera_from_world)
+    matrix, pose = _to_doubles(intrinsics, camera_from_world)
     focal, centre = _focal_and_centre(matrix)
     short, size = min(height, width), matrix.new_tensor([width, height])
-    rotation, translation = _turned(pose, (-1, -1, 1))
+    rotation, translation = _flip_axes(pose, (-1, -1, 1))
     return Pytorch3dCamera(rotation.T, translation, 2 * focal / short, (size - 2 * centre) / short)
 
 
 def from_pytorch3d(camera: Pytorch3dCamera, height: int, width: int) -> Pinhole:
     """Invert `to_pytorch3d`."""
-    rotation, translation, focal, principal = _doubles(*camera)
+    rotation, translation, focal, principal = _to_doubles(*camera)
     short, size = min(height, width), focal.new_tensor([width, height])
     intrinsics = _intrinsics(focal * short / 2, (size - principal * short) / 2)
-    return Pinhole(intrinsics, _pose(*_turned(_pose(rotation.T, translation), (-1, -1, 1))))
+    return Pinhole(intrinsics, _pose(*_flip_axes(_pose(rotation.T, translation), (-1, -1, 1))))
 
 
 def pytorch3d_screen_camera(rotation: Any, translation: Any, focal: Any, principal: Any) -> Pinhole:
     """Convert a pytorch3d camera with in_ndc=False: focal length (2,) and principal point (2,) in pixels, centres at +0.5."""
-    rotation, translation, focal, principal = _doubles(rotation, translation, focal, principal)
-    return Pinhole(_intrinsics(focal, principal), _pose(*_turned(_pose(rotation.T, translation), (-1, -1, 1))))
+    rotation, translation, focal, principal = _to_doubles(rotation, translation, focal, principal)
+    return Pinhole(_intrinsics(focal, principal), _pose(*_flip_axes(_pose(rotation.T, translation), (-1, -1, 1))))
 
 
 def field_of_view_focal(degrees: float) -> float:
@@ -103,7 +103,7 @@ def opengl_projection(intrinsics: Any, height: int, width: int, near: float, far
     """
     if not 0 < near < far:
         raise ValueError(f"near and far must satisfy 0 < near < far, got {near} and {far}")
-    (matrix,) = _doubles(intrinsics)
+    (matrix,) = _to_doubles(intrinsics)
     across, down = 2 * matrix[0] / width, 2 * matrix[1] / height
     zero = matrix.new_zeros(())
     # The rows act on (x, -y, -z) of the OpenGL camera; w is the depth -z.
@@ -122,19 +122,19 @@ def to_neural_renderer(intrinsics: Any, camera_from_world: Any, height: int, wid
 
     For square images, its `projection` mode takes intrinsics, camera_from_world[:3, :3] and [:3, 3] unchanged.
     """
-    matrix, pose = _doubles(intrinsics, camera_from_world)
+    matrix, pose = _to_doubles(intrinsics, camera_from_world)
     focal, centre = _focal_and_centre(matrix)
     size, up = matrix.new_tensor([width, height]), matrix.new_tensor([1.0, -1.0])
-    rotation, translation = _turned(pose, (1, -1, 1))
+    rotation, translation = _flip_axes(pose, (1, -1, 1))
     return NeuralRendererCamera(rotation, translation, 2 * focal / size, up * (2 * centre / size - 1))
 
 
 def from_neural_renderer(camera: NeuralRendererCamera, height: int, width: int) -> Pinhole:
     """Invert `to_neural_renderer`."""
-    rotation, translation, scale, offset = _doubles(*camera)
+    rotation, translation, scale, offset = _to_doubles(*camera)
     size, up = scale.new_tensor([width, height]), scale.new_tensor([1.0, -1.0])
     intrinsics = _intrinsics(scale * size / 2, (up * offset + 1) * size / 2)
-    return Pinhole(intrinsics, _pose(*_turned(_pose(rotation, translation), (1, -1, 1))))
+    return Pinhole(intrinsics, _pose(*_flip_axes(_pose(rotation, translation), (1, -1, 1))))
 
 
 def from_weak_perspective(scale: Any, rotation: Any, translation: Any, height: int, distance: float) -> Pinhole:
@@ -144,7 +144,7 @@ def from_weak_perspective(scale: Any, rotation: Any, translation: Any, height: i
     face3d has pixel centres at integers, counted from the bottom row. distance: of the camera from the model's origin in model
     units, chosen to make all depths positive; it does not change the image.
     """
-    scale, rotation, translation = _doubles(scale, rotation, translation)
+    scale, rotation, translation = _to_doubles(scale, rotation, translation)
     centre = torch.stack([translation[0] + 0.5, height - 0.5 - translation[1]])
     flip = rotation.new_tensor([1.0, -1.0, -1.0])
     return Pinhole(_intrinsics(scale.expand(2), centre), _pose(flip[:, None] * rotation, flip.new_tensor([0, 0, distance])))
@@ -155,7 +155,7 @@ def to_weak_perspective(camera: Pinhole, height: int) -> tuple[Tensor, Tensor, T
 
     Raises ValueError if the two focal lengths differ or the camera has skew.
     """
-    intrinsics, pose = _doubles(*camera)
+    intrinsics, pose = _to_doubles(*camera)
     focal, centre = _focal_and_centre(intrinsics)
     if abs(focal[0] - focal[1]) > 1e-9 * focal.abs().max():
         raise ValueError(f"a weak perspective camera must have one scale for both axes, got {focal.tolist()}")
@@ -165,7 +165,7 @@ def to_weak_perspective(camera: Pinhole, height: int) -> tuple[Tensor, Tensor, T
     return focal[0], flip[:, None] * pose[:3, :3], translation
 
 
-def _doubles(*values: Any) -> list[Tensor]:
+def _to_doubles(*values: Any) -> list[Tensor]:
     return [torch.as_tensor(value, dtype=torch.float64) for value in values]
 
 
@@ -183,7 +183,7 @@ def _pose(rotation: Tensor, translation: Tensor) -> Tensor:
     return torch.cat([torch.cat([rotation, translation[:, None]], 1), rotation.new_tensor([[0, 0, 0, 1]])])
 
 
-def _turned(camera_from_world: Tensor, signs: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+def _flip_axes(camera_from_world: Tensor, signs: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
     """Return rotation and translation with the camera axes reversed where the sign is -1."""
     flip = camera_from_world.new_tensor(signs)
     return flip[:, None] * camera_from_world[:3, :3], flip * camera_from_world[:3, 3]

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-FIRST = 8  # nearby triangles compared first, to bound the search
-PAIRS = 1 << 20  # point-triangle pairs compared at a time
+INITIAL_CANDIDATES = 8  # nearby triangles compared first, to bound the search
+MAX_PAIRS = 1 << 20  # point-triangle pairs compared at a time
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
@@ -45,7 +45,7 @@ class ClosestPoints:
         centres = (self.corners.min(1) + self.corners.max(1)) / 2
         radii = np.linalg.norm(self.corners - centres[:, None], axis=2).max(1)
         self._centres, self._radii = centres, radii
-        self._any = cKDTree(centres)
+        self._tree = cKDTree(centres)
         self._by_size = _by_size(centres, radii)
 
     def __call__(self, points: Any) -> Closest:
@@ -57,29 +57,38 @@ class ClosestPoints:
             raise ValueError("points must be finite")
         distance = np.full(len(points), np.inf)
         closest, face = np.zeros((len(points), 3)), np.zeros(len(points), np.int64)
-        _, first = self._any.query(points, min(FIRST, len(self.corners)))
-        first = first.reshape(len(points), min(FIRST, len(self.corners)))
-        who = np.repeat(np.arange(len(points)), first.shape[1])
-        self._compare(points, who, first.ravel(), distance, closest, face)
+        _, first = self._tree.query(points, min(INITIAL_CANDIDATES, len(self.corners)))
+        first = first.reshape(len(points), min(INITIAL_CANDIDATES, len(self.corners)))
+        point_ids = np.repeat(np.arange(len(points)), first.shape[1])
+        self._compare(points, point_ids, first.ravel(), distance, closest, face)
         for faces, radius, tree in self._by_size:
             near = tree.query_ball_point(points, distance + radius)
             counts = np.array([len(one) for one in near], np.int64)
-            which = np.concatenate([np.asarray(one, np.int64) for one in near]) if counts.any() else np.zeros(0, np.int64)
-            self._compare(points, np.repeat(np.arange(len(points)), counts), faces[which], distance, closest, face)
+            face_ids = np.concatenate([np.asarray(one, np.int64) for one in near]) if counts.any() else np.zeros(0, np.int64)
+            self._compare(points, np.repeat(np.arange(len(points)), counts), faces[face_ids], distance, closest, face)
         return Closest(torch.from_numpy(distance), torch.from_numpy(closest), torch.from_numpy(face))
 
-    def _compare(self, points: Floats, who: Indices, which: Indices, distance: Floats, closest: Floats, face: Indices) -> None:
-        """Update the results of points `who` where face `which` is closer; pairs are sorted by point."""
-        for begin in range(0, len(who), PAIRS):
-            one, other = who[begin : begin + PAIRS], which[begin : begin + PAIRS]
-            reached = np.linalg.norm(points[one] - self._centres[other], axis=1) - self._radii[other] <= distance[one]
-            one, other = one[reached], other[reached]
-            found = closest_on_triangles(points[one], self.corners[other])
-            length = np.linalg.norm(found - points[one], axis=1)
-            order = np.lexsort((other, length, one))
-            best = order[np.unique(one[order], return_index=True)[1]]
-            best = best[length[best] < distance[one[best]]]
-            distance[one[best]], closest[one[best]], face[one[best]] = length[best], found[best], other[best]
+    def _compare(
+        self, points: Floats, point_ids: Indices, face_ids: Indices, distance: Floats, closest: Floats, face: Indices
+    ) -> None:
+        """Update the results of points `point_ids` where faces `face_ids` are closer; pairs are sorted by point."""
+        for begin in range(0, len(point_ids), MAX_PAIRS):
+            points_chunk, faces_chunk = point_ids[begin : begin + MAX_PAIRS], face_ids[begin : begin + MAX_PAIRS]
+            reached = (
+                np.linalg.norm(points[points_chunk] - self._centres[faces_chunk], axis=1) - self._radii[faces_chunk]
+                <= distance[points_chunk]
+            )
+            points_chunk, faces_chunk = points_chunk[reached], faces_chunk[reached]
+            found = closest_on_triangles(points[points_chunk], self.corners[faces_chunk])
+            length = np.linalg.norm(found - points[points_chunk], axis=1)
+            order = np.lexsort((faces_chunk, length, points_chunk))
+            best = order[np.unique(points_chunk[order], return_index=True)[1]]
+            best = best[length[best] < distance[points_chunk[best]]]
+            distance[points_chunk[best]], closest[points_chunk[best]], face[points_chunk[best]] = (
+                length[best],
+                found[best],
+                faces_chunk[best],
+            )
 
 
 def closest_on_triangles(points: Floats, corners: Floats) -> Floats:

@@ -17,23 +17,23 @@ def register_depth(
     image and the nearest one per pixel is kept; pixels outside the sensor's view, or between its samples, remain empty.
     """
     if np.allclose(color_from_depth, np.eye(4), atol=1e-9):
-        return _looked_up(depth, np.asarray(depth_intrinsics), np.asarray(color_intrinsics), size)
+        return _look_up_depth(depth, np.asarray(depth_intrinsics), np.asarray(color_intrinsics), size)
     rows, columns = np.nonzero(depth > 0)
     z = depth[rows, columns].astype(np.float64)
     rays = np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))]) * z
     motion = np.asarray(color_from_depth, np.float64)
     points = motion[:3, :3] @ np.linalg.inv(depth_intrinsics) @ rays + motion[:3, 3:]
     pixels = np.asarray(color_intrinsics, np.float64) @ points
-    there = pixels[2] > 1e-6
-    place = np.floor(pixels[:2, there] / pixels[2, there])
+    in_front = pixels[2] > 1e-6
+    place = np.floor(pixels[:2, in_front] / pixels[2, in_front])
     inside = (place >= 0).all(0) & (place[0] < size[1]) & (place[1] < size[0])
     flat = (place[1, inside] * size[1] + place[0, inside]).astype(np.int64)
     nearest = np.full(size[0] * size[1], np.inf)
-    np.minimum.at(nearest, flat, points[2, there][inside])
+    np.minimum.at(nearest, flat, points[2, in_front][inside])
     return np.where(np.isfinite(nearest), nearest, 0).astype(np.float32).reshape(size)
 
 
-def _looked_up(
+def _look_up_depth(
     depth: NDArray[np.float32], depth_intrinsics: NDArray[Any], color_intrinsics: NDArray[Any], size: tuple[int, int]
 ) -> NDArray[np.float32]:
     """Look up sensor depth per colour pixel: with a shared centre and axes, pixels correspond independently of depth."""

@@ -46,7 +46,7 @@ def silhouette_iou_loss(coverage: Tensor, mask: Tensor) -> Tensor:
     IoU = sum(a m) / sum(a + m - a m) per image (Liu et al., Soft Rasterizer, ICCV 2019). The loss of two empty silhouettes is
     0. Raises ValueError for different shapes.
     """
-    _same(coverage, mask)
+    _check_same_shape(coverage, mask)
     product = coverage * mask
     both, either = product.sum((-2, -1)), (coverage + mask - product).sum((-2, -1))
     empty = either == 0
@@ -70,7 +70,7 @@ def mask_chamfer_loss(pixels: Tensor, mask: Tensor, *, unit: float = 1.0) -> Ten
 
 def silhouette_l2_loss(coverage: Tensor, mask: Tensor) -> Tensor:
     """Return the mean squared difference of soft silhouettes (..., H, W) in [0, 1]; raises ValueError for different shapes."""
-    _same(coverage, mask)
+    _check_same_shape(coverage, mask)
     return (coverage - mask).square().mean()
 
 
@@ -81,7 +81,7 @@ def photometric_loss(rendered: Tensor, image: Tensor, mask: Tensor | None = None
     Euclidean norm over the channels, which is robust to pixels that are outliers in all channels (Thies et al., CVPR 2016).
     Raises ValueError for inconsistent shapes or an unknown norm.
     """
-    _same(rendered, image)
+    _check_same_shape(rendered, image)
     weight = rendered.new_ones(rendered[..., 0, :, :].shape) if mask is None else mask.to(rendered)
     if weight.shape != rendered[..., 0, :, :].shape:
         raise ValueError(f"mask must be {tuple(rendered[..., 0, :, :].shape)}, got {tuple(weight.shape)}")
@@ -98,6 +98,6 @@ def _weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
     return (values * weight).sum() / torch.where(total > 0, total, 1.0)
 
 
-def _same(first: Tensor, second: Tensor) -> None:
+def _check_same_shape(first: Tensor, second: Tensor) -> None:
     if first.shape != second.shape:
         raise ValueError(f"both must have the same shape, got {tuple(first.shape)} and {tuple(second.shape)}")

@@ -26,7 +26,7 @@ def chamfer_loss(first: Tensor | Sequence[Tensor], second: Tensor | Sequence[Ten
     first: (N, 3), (B, N, 3) or B sets (Ni, 3). second: likewise with its own counts. Averaged over the batch, in squared units.
     Raises ValueError for batches of different lengths and for empty sets.
     """
-    firsts, seconds = _sets(first), _sets(second)
+    firsts, seconds = _to_point_sets(first), _to_point_sets(second)
     if len(firsts) != len(seconds):
         raise ValueError(f"both must have the same number of sets of points, got {len(firsts)} and {len(seconds)}")
     pairs = zip(firsts, seconds)
@@ -35,7 +35,7 @@ def chamfer_loss(first: Tensor | Sequence[Tensor], second: Tensor | Sequence[Ten
 
 def edge_length_loss(vertices: Tensor, topology: MeshTopology | Tensor, target: float = 0.0) -> Tensor:
     """Return the mean over edges of (length - target)^2, for vertices (..., V, 3) in the unit of `target`."""
-    topology = _topology(vertices, topology)
+    topology = _to_topology(vertices, topology)
     start, end = (vertices.index_select(-2, topology.edges[:, k]) for k in (0, 1))
     return _mean((torch.linalg.vector_norm(start - end, dim=-1) - target).square())
 
@@ -49,7 +49,7 @@ def laplacian_loss(vertices: Tensor, topology: MeshTopology | Tensor, method: La
     for a vertex without neighbours or whose weights do not have a positive sum; faces without area have no weight. Raises
     ValueError for an unknown method.
     """
-    topology = _topology(vertices, topology)
+    topology = _to_topology(vertices, topology)
     if method == "uniform":
         weights = vertices.new_ones(*vertices.shape[:-2], len(topology.edges))
         offset = _mean_offset(vertices, topology, topology.edges, weights)
@@ -60,7 +60,7 @@ def laplacian_loss(vertices: Tensor, topology: MeshTopology | Tensor, method: La
         if method == "cot":
             offset = _mean_offset(vertices, topology, sides, cotangents)
         else:
-            offset = 0.25 * _inverse(areas)[..., None] * _offset_sum(vertices, topology, sides, cotangents)
+            offset = 0.25 * _safe_inverse(areas)[..., None] * _offset_sum(vertices, topology, sides, cotangents)
     else:
         raise ValueError(f"method must be uniform, cot or cotcurv, not '{method}'")
     return _mean(torch.linalg.vector_norm(offset, dim=-1))
@@ -71,13 +71,13 @@ def normal_consistency_loss(vertices: Tensor, topology: MeshTopology | Tensor) -
 
     0 for a plane. Independent of the winding of the faces. The cosine is 0 for faces without area.
     """
-    topology = _topology(vertices, topology)
+    topology = _to_topology(vertices, topology)
     a, b, c, d = (vertices.index_select(-2, topology.hinges[:, k]) for k in range(4))
     first, second = torch.linalg.cross(b - a, c - a), -torch.linalg.cross(b - a, d - a)
     return _mean(1 - torch.nn.functional.cosine_similarity(first, second, dim=-1))
 
 
-def _sets(points: Tensor | Sequence[Tensor]) -> list[Tensor]:
+def _to_point_sets(points: Tensor | Sequence[Tensor]) -> list[Tensor]:
     if isinstance(points, Tensor):
         points = [points] if points.dim() == 2 else list(points)
     if not points or any(len(one) == 0 for one in points):
@@ -85,7 +85,7 @@ def _sets(points: Tensor | Sequence[Tensor]) -> list[Tensor]:
     return list(points)
 
 
-def _topology(vertices: Tensor, topology: MeshTopology | Tensor) -> MeshTopology:
+def _to_topology(vertices: Tensor, topology: MeshTopology | Tensor) -> MeshTopology:
     found = topology if isinstance(topology, MeshTopology) else MeshTopology.of(topology, vertices.shape[-2])
     if vertices.dim() < 2 or vertices.shape[-2:] != (found.vertex_count, 3):
         raise ValueError(f"vertices must be (..., {found.vertex_count}, 3), got {tuple(vertices.shape)}")
@@ -99,8 +99,8 @@ def _mean(values: Tensor) -> Tensor:
 def _offset_sum(vertices: Tensor, topology: MeshTopology, links: Tensor, weights: Tensor) -> Tensor:
     """Return for each vertex the sum over its links (L, 2) of weight (..., L) times (neighbour - vertex), (..., V, 3)."""
     start, end = links.T
-    pull = weights[..., None] * (vertices.index_select(-2, end) - vertices.index_select(-2, start))
-    return torch.zeros_like(vertices).index_add(-2, start, pull).index_add(-2, end, -pull)
+    weighted_offset = weights[..., None] * (vertices.index_select(-2, end) - vertices.index_select(-2, start))
+    return torch.zeros_like(vertices).index_add(-2, start, weighted_offset).index_add(-2, end, -weighted_offset)
 
 
 def _mean_offset(vertices: Tensor, topology: MeshTopology, links: Tensor, weights: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ def _mean_offset(vertices: Tensor, topology: MeshTopology, links: Tensor, weight
     start, end = links.T
     total = weights.new_zeros(*weights.shape[:-1], topology.vertex_count)
     total = total.index_add(-1, start, weights).index_add(-1, end, weights)
-    return _inverse(total)[..., None] * _offset_sum(vertices, topology, links, weights)
+    return _safe_inverse(total)[..., None] * _offset_sum(vertices, topology, links, weights)
 
 
 def _cotangents(vertices: Tensor, topology: MeshTopology) -> tuple[Tensor, Tensor]:
@@ -124,6 +124,6 @@ def _cotangents(vertices: Tensor, topology: MeshTopology) -> tuple[Tensor, Tenso
     return cotangents.flatten(-2), areas
 
 
-def _inverse(values: Tensor) -> Tensor:
+def _safe_inverse(values: Tensor) -> Tensor:
     positive = values > 0
     return torch.where(positive, 1 / torch.where(positive, values, 1.0), 0.0)

@@ -59,22 +59,22 @@ class ReliefCamera:
 
     def turn(self, points: Tensor, views: Tensor) -> Tensor:
         """Rotate points (N, ..., 3) about the pivot and translate them according to views (N, 6)."""
-        rotation, shift = rigid_motion(views)
-        return self._about_pivot(points, rotation.transpose(1, 2)) + _beside(shift, points)
+        rotation, translation = rigid_motion(views)
+        return self._rotate_about_pivot(points, rotation.transpose(1, 2)) + _broadcast_translation(translation, points)
 
     def turn_back(self, points: Tensor, views: Tensor) -> Tensor:
         """Invert `turn`."""
-        rotation, shift = rigid_motion(views)
-        return self._about_pivot(points - _beside(shift, points), rotation)
+        rotation, translation = rigid_motion(views)
+        return self._rotate_about_pivot(points - _broadcast_translation(translation, points), rotation)
 
-    def _about_pivot(self, points: Tensor, matrices: Tensor) -> Tensor:
+    def _rotate_about_pivot(self, points: Tensor, matrices: Tensor) -> Tensor:
         pivot = points.new_tensor([0, 0, self.pivot])
         flat = (points - pivot).flatten(1, -2) @ matrices
         return flat.reshape(points.shape) + pivot
 
 
-def _beside(shift: Tensor, points: Tensor) -> Tensor:
-    return shift.reshape(-1, *[1] * (points.dim() - 2), 3)
+def _broadcast_translation(translation: Tensor, points: Tensor) -> Tensor:
+    return translation.reshape(-1, *[1] * (points.dim() - 2), 3)
 
 
 def rigid_motion(views: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,13 +84,13 @@ def rigid_motion(views: Tensor) -> tuple[Tensor, Tensor]:
     """
     if views.dim() != 2 or views.shape[1] not in (3, 5, 6):
         raise UserError(f"views must be (N, 6), (N, 5) without tz, or (N, 3) without translation; got {tuple(views.shape)}")
-    shift = torch.cat([views[:, 3:], views.new_zeros(len(views), 6 - views.shape[1])], 1)
+    translation = torch.cat([views[:, 3:], views.new_zeros(len(views), 6 - views.shape[1])], 1)
     (cx, cy, cz), (sx, sy, sz) = (part[:, :3].unbind(1) for part in (views.cos(), views.sin()))
     zero, one = torch.zeros_like(cx), torch.ones_like(cx)
     about_x = torch.stack([one, zero, zero, zero, cx, -sx, zero, sx, cx], 1).reshape(-1, 3, 3)
     about_y = torch.stack([cy, zero, sy, zero, one, zero, -sy, zero, cy], 1).reshape(-1, 3, 3)
     about_z = torch.stack([cz, -sz, zero, sz, cz, zero, zero, zero, one], 1).reshape(-1, 3, 3)
-    return about_z @ about_y @ about_x, shift
+    return about_z @ about_y @ about_x, translation
 
 
 def relief_faces(rows: int, columns: int, device: torch.device | None = None) -> Tensor:

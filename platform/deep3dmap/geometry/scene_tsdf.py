@@ -53,7 +53,7 @@ def fuse_scene(
     """
     poses, matrices = np.asarray(world_from_camera, np.float64), np.asarray(intrinsics, np.float64)
     frames = np.flatnonzero(np.isfinite(poses).all((1, 2)))
-    lower, upper = _seen(depths, matrices, poses, frames, max_depth)
+    lower, upper = _observed_bounds(depths, matrices, poses, frames, max_depth)
     dimensions = [np.round((upper - lower) / (voxel_size * 2**level)).astype(int) for level in range(LEVELS)]
     if math.prod(dimensions[0]) > MAX_VOXELS:
         size = f"{' x '.join(map(str, dimensions[0]))} voxels, {math.prod(dimensions[0]) * 9 / 1e9:.1f} GB"
@@ -66,7 +66,7 @@ def fuse_scene(
     return SceneTSDF([level.tsdf for level in volumes], torch.from_numpy(lower), voxel_size)
 
 
-def _seen(
+def _observed_bounds(
     depths: Sequence[Any],
     intrinsics: NDArray[np.float64],
     poses: NDArray[np.float64],

@@ -18,7 +18,7 @@ from deep3dmap.core.files import check_finite, read_npy, read_npz, reading
 
 LANDMARK_WEIGHT, FEATURE_WEIGHT, FACE_WEIGHT = 16 / 16, 4 / 16, 3 / 16
 FIELDS = ("landmark_texels", "face_mask", "region_weight")
-MOST_TEXELS = 1 << 26
+MAX_TEXELS = 1 << 26
 CANONICAL = "canonical"
 CANONICAL_FILE = "canonical_vertices.npy"
 PRNET_FILES = ("uv_kpt_ind.txt", "face_ind.txt", "uv_weight_mask.png", "uv_face_mask.png")
@@ -144,20 +144,20 @@ class UVAtlas:
         The region weight is the product of both masks, because the weight mask is not zero outside the face.
         Raises UserError naming a file that is missing or inconsistent.
         """
-        kpt_file, index_file, weight_file, mask_file = (_existing(folder / name) for name in PRNET_FILES)
-        weight, mask = _grey(weight_file), _grey(mask_file)
+        kpt_file, index_file, weight_file, mask_file = (_require_file(folder / name) for name in PRNET_FILES)
+        weight, mask = _read_grey(weight_file), _read_grey(mask_file)
         if weight.shape != mask.shape:
             raise UserError(
                 f"{weight_file}: {weight.shape} texels, but {mask_file.name} has {mask.shape}; use files from one release"
             )
-        landmarks = _numbers(kpt_file)
+        landmarks = _read_numbers(kpt_file)
         if landmarks.shape != (2, 68):
             raise UserError(f"{kpt_file}: expected 2 rows (column, row) of 68 numbers, got {landmarks.shape}")
-        index = _numbers(index_file).ravel().astype(np.int64)
+        index = _read_numbers(index_file).ravel().astype(np.int64)
         if not np.array_equal(index, np.flatnonzero(mask > 0)):
             raise UserError(f"{index_file}: its texels do not match {mask_file.name}; use files from one release")
         try:
-            return cls(landmarks[::-1].T.astype(np.int64), mask > 0, weight * mask, _canonical(folder, mask > 0))
+            return cls(landmarks[::-1].T.astype(np.int64), mask > 0, weight * mask, _read_canonical_map(folder, mask > 0))
         except ValueError as error:
             raise UserError(f"{kpt_file}: {error}") from error
 
@@ -173,7 +173,7 @@ def nearest_inside(mask: NDArray[np.bool_], texels: NDArray[np.int64]) -> NDArra
     return np.where(mask[tuple(texels.T)][:, None], texels, inside[distance.argmin(1)])
 
 
-def _canonical(folder: Path, mask: NDArray[np.bool_]) -> NDArray[np.float32] | None:
+def _read_canonical_map(folder: Path, mask: NDArray[np.bool_]) -> NDArray[np.float32] | None:
     file = folder / CANONICAL_FILE
     if not file.is_file():
         return None
@@ -185,22 +185,22 @@ def _canonical(folder: Path, mask: NDArray[np.bool_]) -> NDArray[np.float32] | N
     return positions
 
 
-def _existing(file: Path) -> Path:
+def _require_file(file: Path) -> Path:
     if not file.is_file():
         raise UserError(f"{file}: not found; a PRNet uv-data folder contains {', '.join(PRNET_FILES)}")
     return file
 
 
-def _grey(file: Path) -> NDArray[np.float32]:
+def _read_grey(file: Path) -> NDArray[np.float32]:
     from PIL import Image
 
     with reading(file, "picture"), Image.open(file) as picture:
-        if picture.width * picture.height > MOST_TEXELS:
+        if picture.width * picture.height > MAX_TEXELS:
             raise UserError(f"{file}: {picture.width}x{picture.height} texels are too many for an atlas; restore the file")
         return np.asarray(picture.convert("L"), np.float32) / np.float32(255)
 
 
-def _numbers(file: Path) -> NDArray[np.float64]:
+def _read_numbers(file: Path) -> NDArray[np.float64]:
     with reading(file, "table of numbers"):
         numbers = np.loadtxt(file)
     check_finite(file, {"the table": numbers})

@@ -62,6 +62,6 @@ def chance_level(
     truth = torch.as_tensor(truth)
     summaries = []
     for _ in range(trials):
-        guessed = draw(len(truth), generator)
-        summaries.append(summarise_pose_errors(pose_errors(guessed, truth, align(guessed, truth) if align else None)))
+        random_poses = draw(len(truth), generator)
+        summaries.append(summarise_pose_errors(pose_errors(random_poses, truth, align(random_poses, truth) if align else None)))
     return {name: sum(summary[name] for summary in summaries) / trials for name in summaries[0]}

@@ -8,8 +8,8 @@ from torch import Tensor
 NAMES = ("abs_rel", "abs_diff", "sq_rel", "rmse", "log_rmse", "delta_1.25", "delta_1.25^2", "delta_1.25^3", "complete")
 
 # A missing prediction counts as depth 0 against a truth of 10 m (1 cm against 10 m in the logarithm).
-NOTHING = {"abs_rel": 1.0, "abs_diff": 10.0, "sq_rel": 10.0, "rmse": 10.0, "log_rmse": math.log(1000.0)}
-NOTHING |= dict.fromkeys(("delta_1.25", "delta_1.25^2", "delta_1.25^3", "complete"), 0.0)
+EMPTY_PREDICTION = {"abs_rel": 1.0, "abs_diff": 10.0, "sq_rel": 10.0, "rmse": 10.0, "log_rmse": math.log(1000.0)}
+EMPTY_PREDICTION |= dict.fromkeys(("delta_1.25", "delta_1.25^2", "delta_1.25^3", "complete"), 0.0)
 
 
 def depth_metrics(predicted: Tensor, truth: Tensor, max_depth: float = 10.0) -> dict[str, float]:
@@ -34,15 +34,15 @@ def depth_metrics(predicted: Tensor, truth: Tensor, max_depth: float = 10.0) -> 
 def mean_metrics(frames: list[dict[str, float]]) -> dict[str, float]:
     """Average over the frames of a scan: each metric over the frames that have it, `complete` over all.
 
-    If no frame has an error metric, the prediction was empty and the scan gets the values of `NOTHING`, so that a failure never
-    scores better than a bad result. Raises ValueError for an empty list.
+    If no frame has an error metric, the prediction was empty and the scan gets the values of `EMPTY_PREDICTION`, so that a
+    failure never scores better than a bad result. Raises ValueError for an empty list.
     """
     if not frames:
         raise ValueError("there are no frames to average")
     means = {}
     for name in NAMES:
         values = [frame[name] for frame in frames if name in frame]
-        means[name] = sum(values) / len(values) if values else NOTHING[name]
+        means[name] = sum(values) / len(values) if values else EMPTY_PREDICTION[name]
     return means
 
 

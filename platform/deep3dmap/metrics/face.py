@@ -41,7 +41,7 @@ def normalized_mean_error(predicted: Tensor, truth: Tensor, size: Tensor | float
     return distance.mean(-1) / size
 
 
-def with_mean_depth_of(predicted: Tensor, truth: Tensor) -> Tensor:
+def align_mean_depth(predicted: Tensor, truth: Tensor) -> Tensor:
     """Shift z of points (..., N, 3) to the mean z of `truth`, because the z of a face has an arbitrary offset."""
     shift = (truth[..., 2] - predicted[..., 2]).mean(-1, keepdim=True)
     return torch.cat([predicted[..., :2], (predicted[..., 2] + shift)[..., None]], -1)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-MOST_DECIBELS = 100.0  # limit for identical images, whose infinite PSNR would dominate any mean
+MAX_DECIBELS = 100.0  # limit for identical images, whose infinite PSNR would dominate any mean
 WINDOW, SIGMA = 11, 1.5
 K1, K2 = 0.01, 0.03
 
@@ -29,7 +29,7 @@ def image_similarity(predicted: Tensor, truth: Tensor, perceptual: Mapping[str, 
     values = {
         "mse": (clipped - truth).square().mean().item(),
         "psnr": psnr(clipped, truth),
-        "psnr8": psnr(_eight_bit(clipped), _eight_bit(truth)),
+        "psnr8": psnr(_to_eight_bit(clipped), _to_eight_bit(truth)),
         "ssim11": ssim(clipped, truth),
     }
     for name, distance in (perceptual or {}).items():
@@ -44,7 +44,7 @@ def psnr(predicted: Tensor, truth: Tensor) -> float:
     """
     _check(predicted, truth)
     error = (predicted.double() - truth.double()).square().mean().item()
-    return min(-10 * math.log10(error), MOST_DECIBELS) if error > 0 else MOST_DECIBELS
+    return min(-10 * math.log10(error), MAX_DECIBELS) if error > 0 else MAX_DECIBELS
 
 
 def ssim(predicted: Tensor, truth: Tensor, window: int = WINDOW, sigma: float = SIGMA) -> float:
@@ -57,14 +57,14 @@ def ssim(predicted: Tensor, truth: Tensor, window: int = WINDOW, sigma: float = 
         raise ValueError(f"SSIM needs images of {window} x {window} pixels or more, got {tuple(truth.shape)}")
     x, y = predicted.double(), truth.double()
     stacked = torch.stack([x, y, x * x, y * y, x * y], 1)
-    mean_x, mean_y, square_x, square_y, product = _blurred(stacked, window, sigma).unbind(1)
+    mean_x, mean_y, square_x, square_y, product = _blur(stacked, window, sigma).unbind(1)
     variance_x, variance_y = square_x - mean_x**2, square_y - mean_y**2
     covariance = product - mean_x * mean_y
     alike = (2 * mean_x * mean_y + K1**2) * (2 * covariance + K2**2)
     return (alike / ((mean_x**2 + mean_y**2 + K1**2) * (variance_x + variance_y + K2**2))).mean().item()
 
 
-def _blurred(images: Tensor, window: int, sigma: float) -> Tensor:
+def _blur(images: Tensor, window: int, sigma: float) -> Tensor:
     """Blur (B, C, H, W) without padding."""
     offsets = torch.arange(window, dtype=images.dtype, device=images.device) - window // 2
     kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
@@ -73,7 +73,7 @@ def _blurred(images: Tensor, window: int, sigma: float) -> Tensor:
     return conv2d(conv2d(flat, kernel[None, None, :, None]), kernel[None, None, None])[:, 0].unflatten(0, images.shape[:2])
 
 
-def _eight_bit(image: Tensor) -> Tensor:
+def _to_eight_bit(image: Tensor) -> Tensor:
     return torch.round(image.clamp(0, 1) * 255) / 255
 
 

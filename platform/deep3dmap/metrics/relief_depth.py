@@ -14,10 +14,10 @@ def common_pixels(truth: Tensor, valid: Tensor, background: Tensor | float | Non
     empty; by default each map's largest. The outermost ring of pixels is always 0.
     """
     farthest = truth.amax((1, 2), keepdim=True) if background is None else background
-    return _eroded((truth < farthest).to(truth.dtype)) * _eroded(valid.to(truth.dtype))
+    return _erode((truth < farthest).to(truth.dtype)) * _erode(valid.to(truth.dtype))
 
 
-def _eroded(mask: Tensor) -> Tensor:
+def _erode(mask: Tensor) -> Tensor:
     return (avg_pool2d(mask[:, None], 3, 1, 1)[:, 0] > 0.99).to(mask.dtype)
 
 
@@ -38,10 +38,10 @@ def mean_angle_deviation(predicted: Tensor, truth: Tensor, mask: Tensor, camera:
     The published numbers use normals slightly shorter than 1, for which equal flat maps of 64 pixels differ by about 6 degrees;
     `exact` normalises them, so that the deviation of equal maps is 0.
     """
-    ours, theirs = camera.normals(predicted), camera.normals(truth)
+    predicted_normals, true_normals = camera.normals(predicted), camera.normals(truth)
     if exact:
-        ours, theirs = (normalize(normals, dim=-1) for normals in (ours, theirs))
-    cosine = (ours * theirs).sum(-1).clamp(-1, 1)
+        predicted_normals, true_normals = (normalize(normals, dim=-1) for normals in (predicted_normals, true_normals))
+    cosine = (predicted_normals * true_normals).sum(-1).clamp(-1, 1)
     return (torch.rad2deg(cosine.acos()) * mask).sum((1, 2)) / mask.sum((1, 2))
 
 

@@ -13,7 +13,7 @@ from torch.nn.functional import max_pool2d
 
 from deep3dmap.metrics.silhouette import intersection_over_union
 
-STILL = 1e-6  # pixels; smaller displacements are rounding errors
+MIN_DISPLACEMENT = 1e-6  # pixels; smaller displacements are rounding errors
 
 
 class Change(NamedTuple):
@@ -62,7 +62,7 @@ def displacement_correlation(seen: Any, commanded: Any) -> float:
         raise ValueError(f"seen and commanded must be (N, 2), N >= 2, got {tuple(seen.shape)} and {tuple(commanded.shape)}")
     first, second = seen - seen.mean(0), commanded - commanded.mean(0)
     lengths = torch.stack([first.norm(), second.norm()])
-    if not torch.isfinite(lengths).all() or lengths.min() < STILL:
+    if not torch.isfinite(lengths).all() or lengths.min() < MIN_DISPLACEMENT:
         return 0.0
     return float((first * second).sum() / lengths.prod())
 
@@ -81,10 +81,10 @@ def colour_change(images: Any, masks: Any, margin: int = 0) -> Change:
             f"images must be (N, 3, H, W), N >= 2, and masks (N, H, W), got {tuple(images.shape)}, {tuple(masks.shape)}"
         )
     difference = (images[1:] - images[:1]).abs().mean((0, 1))
-    ever, always = masks.any(0), masks.all(0)
+    ever_covered, always_covered = masks.any(0), masks.all(0)
     if margin:
-        ever = max_pool2d(ever[None].double(), 2 * margin + 1, stride=1, padding=margin)[0] > 0
-    return Change(_mean(difference[~ever]), _mean(difference[always]))
+        ever_covered = max_pool2d(ever_covered[None].double(), 2 * margin + 1, stride=1, padding=margin)[0] > 0
+    return Change(_mean(difference[~ever_covered]), _mean(difference[always_covered]))
 
 
 def outline_agreement(masks: Any) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor
 from deep3dmap.geometry.cameras import invert, transform
 from deep3dmap.ops.rasterize import rasterize_camera
 
-COVERED = 0.5
+COVERAGE_THRESHOLD = 0.5
 
 
 def silhouette(vertices: Any, faces: Any, intrinsics: Any, world_from_camera: Any, height: int, width: int) -> Tensor:
@@ -55,4 +55,4 @@ def silhouette_ious(vertices: Any, faces: Any, masks: Any, intrinsics: Any, pose
 
 def _covered(mask: Any) -> Tensor:
     values = torch.as_tensor(np.asarray(mask)) if not isinstance(mask, Tensor) else mask
-    return values if values.dtype == torch.bool else values > COVERED
+    return values if values.dtype == torch.bool else values > COVERAGE_THRESHOLD

@@ -15,11 +15,11 @@ from deep3dmap.geometry.uv_atlas import UVAtlas
 from deep3dmap.ops.rasterize import Fragments, interpolate, rasterize
 
 FRONTAL_SIDE, FRONTAL_MARGIN = 256, 8
-GROWN = 2  # a face has more vertices than pixels, so neighbours of visible vertices count as visible
-BEHIND = torch.tensor([1.0, 1.0, -1.0])  # in the rasteriser a smaller depth is nearer, in position maps a larger z
+VISIBILITY_RINGS = 2  # a face has more vertices than pixels, so neighbours of visible vertices count as visible
+FLIP_Z = torch.tensor([1.0, 1.0, -1.0])  # in the rasteriser a smaller depth is nearer, in position maps a larger z
 
 
-def with_details(reconstruction: Reconstruction, atlas: UVAtlas, image: NDArray[Any]) -> Reconstruction:
+def add_details(reconstruction: Reconstruction, atlas: UVAtlas, image: NDArray[Any]) -> Reconstruction:
     """Add texture, vertex_uv, depth, visible, frontal and the head pose to the reconstruction of a position map.
 
     reconstruction: from `reconstruction_of_map`, in pixels of `image` (3, H, W). depth is z on the face, larger = nearer,
@@ -29,8 +29,8 @@ def with_details(reconstruction: Reconstruction, atlas: UVAtlas, image: NDArray[
     mesh, positions = reconstruction.mesh, reconstruction.position_map
     if mesh is None or positions is None:
         raise ValueError(f"details need a mesh and a position map, but there are only {reconstruction.produced()}")
-    seen = _seen(mesh, image.shape[1], image.shape[2])
-    found = replace(
+    seen = _rasterize_mesh(mesh, image.shape[1], image.shape[2])
+    detailed = replace(
         reconstruction,
         texture=texture_of(positions, image),
         vertex_uv=atlas.uv_of_texels(np.argwhere(atlas.face_mask)).astype(np.float32),
@@ -38,12 +38,12 @@ def with_details(reconstruction: Reconstruction, atlas: UVAtlas, image: NDArray[
         visible=visible_vertices(seen, mesh),
     )
     if atlas.canonical is None:
-        return found
+        return detailed
     canonical = atlas.points(atlas.canonical)
     pose = pose_of_cloud(mesh.vertices, canonical)
     angles = dict(zip(("pitch", "yaw", "roll"), pose.angles.tolist()))
     frontal = frontal_view(mesh, canonical)
-    return replace(found, frontal=frontal, notes={**reconstruction.notes, "head_pose": {**angles, "scale": pose.scale}})
+    return replace(detailed, frontal=frontal, notes={**reconstruction.notes, "head_pose": {**angles, "scale": pose.scale}})
 
 
 def texture_of(position_map: NDArray[Any], image: NDArray[Any]) -> NDArray[np.float32]:
@@ -57,7 +57,7 @@ def visible_vertices(seen: Fragments, mesh: Mesh) -> NDArray[np.bool_]:
     front = np.unique(seen.face_id.numpy())
     visible = np.zeros(len(mesh.vertices), bool)
     visible[mesh.faces[front[front >= 0]]] = True
-    for _ in range(GROWN):
+    for _ in range(VISIBILITY_RINGS):
         visible[mesh.faces[visible[mesh.faces].any(1)]] = True
     return visible
 
@@ -70,14 +70,14 @@ def frontal_view(mesh: Mesh, canonical: NDArray[Any], side: int = FRONTAL_SIDE) 
     turned[:, :2] = (turned[:, :2] - (low + high) / 2) * scale + side / 2
     turned[:, 2] *= scale
     placed = Mesh(turned, mesh.faces)
-    seen = _seen(placed, side, side)
+    seen = _rasterize_mesh(placed, side, side)
     colors = np.full_like(mesh.vertices, 0.7) if mesh.colors is None else mesh.colors
     picture = interpolate(seen, torch.from_numpy(mesh.faces), torch.from_numpy(colors))
     return torch.where(seen.face_id >= 0, picture, torch.ones(())).numpy()
 
 
-def _seen(mesh: Mesh, height: int, width: int) -> Fragments:
-    placed = (torch.from_numpy(mesh.vertices) * BEHIND).contiguous()
+def _rasterize_mesh(mesh: Mesh, height: int, width: int) -> Fragments:
+    placed = (torch.from_numpy(mesh.vertices) * FLIP_Z).contiguous()
     return rasterize(placed, torch.from_numpy(mesh.faces), height, width, perspective=False)
 
 

@@ -31,7 +31,7 @@ def write_face_files(reconstruction: Reconstruction, image: Any, folder: Path) -
         files.append(write_obj(reconstruction, photograph.shape[1], folder))
         files.append(save_png(turntable(reconstruction), folder / "turntable.png"))
     if reconstruction.landmarks is not None:
-        drawn = _marked(photograph, torch.as_tensor(reconstruction.landmarks))
+        drawn = _mark_points(photograph, torch.as_tensor(reconstruction.landmarks))
         files.append(save_png(drawn, folder / "landmarks.png"))
     if reconstruction.depth is not None:
         files.append(save_png(nearness_picture(torch.as_tensor(reconstruction.depth[0])), folder / "depth.png"))
@@ -50,12 +50,12 @@ def write_obj(reconstruction: Reconstruction, height: int, folder: Path) -> Path
     mesh, uv = reconstruction.mesh, reconstruction.vertex_uv
     if mesh is None:
         raise ValueError("there is no mesh to write")
-    texture_places = [] if uv is None or reconstruction.texture is None else _rows("vt", uv)
+    texture_places = [] if uv is None or reconstruction.texture is None else _format_rows("vt", uv)
     textured = bool(texture_places)
     flipped = mesh.vertices * np.array([1, -1, 1]) + np.array([0, height, 0])
     rows = flipped if mesh.colors is None else np.column_stack([flipped, mesh.colors])
     lines = ["mtllib mesh.mtl"] if textured else []
-    lines += _rows("v", rows)
+    lines += _format_rows("v", rows)
     lines += texture_places
     lines += ["usemtl face"] if textured else []
     corner = "{0}/{0}" if textured else "{0}"
@@ -82,7 +82,7 @@ def turntable(reconstruction: Reconstruction) -> Tensor:
     scale = 0.47 * SIDE / max(float((vertices - centre).norm(dim=1).amax()), 1e-6)
     rows = []
     for colors in (None if mesh.colors is None else torch.from_numpy(mesh.colors), None):
-        views = [_turned((vertices - centre) * scale, faces, colors, degrees) for degrees in TURNTABLE]
+        views = [_render_rotated((vertices - centre) * scale, faces, colors, degrees) for degrees in TURNTABLE]
         rows.append(torch.cat(views, 2))
     return torch.cat(rows if mesh.colors is not None else rows[:1], 1)
 
@@ -92,17 +92,17 @@ def nearness_picture(depth: Tensor) -> Tensor:
     return depth_picture(torch.where(depth > 0, depth.max() - depth + 1, 0))
 
 
-def _turned(centred: Tensor, faces: Tensor, colors: Tensor | None, degrees: float) -> Tensor:
+def _render_rotated(centred: Tensor, faces: Tensor, colors: Tensor | None, degrees: float) -> Tensor:
     angle = torch.tensor(degrees).deg2rad()
     # z points towards the viewer: a positive angle turns the nose to the image's right.
     turn = torch.tensor([[angle.cos(), 0.0, angle.sin()], [0.0, 1.0, 0.0], [-angle.sin(), 0.0, angle.cos()]])
     return render_in_image(centred @ turn.T + SIDE / 2, faces, SIDE, SIDE, colors=colors, supersample=2).image
 
 
-def _marked(image: Tensor, points: Tensor) -> Tensor:
+def _mark_points(image: Tensor, points: Tensor) -> Tensor:
     radius = max(1.5, image.shape[2] / 250)
     return draw_landmarks_68(image, points, GREEN, radius) if len(points) == 68 else draw_points(image, points, GREEN, radius)
 
 
-def _rows(kind: str, values: NDArray[Any]) -> list[str]:
+def _format_rows(kind: str, values: NDArray[Any]) -> list[str]:
     return [" ".join([kind, *(f"{value:.4f}" for value in row)]) for row in values.tolist()]

@@ -10,10 +10,10 @@ from deep3dmap.ops.rasterize import corner_values, rasterize, rasterize_camera
 from deep3dmap.render.projection import eye_of, pixel_rays, to_camera, to_pixels
 from deep3dmap.render.renderer import DAYLIGHT, Color, Lights, Output, Renderer, Rendering, Surface, View
 from deep3dmap.render.shading import Shading, face_normals, shade
-from deep3dmap.render.surface_checks import drawable
+from deep3dmap.render.surface_checks import replace_invalid_vertices
 
 # 16 x 16 samples already resolve the 256 levels of an 8-bit image.
-MOST_SAMPLES = 16
+MAX_SAMPLES = 16
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class HardRenderer(Renderer):
     reference: ClassVar[str] = "Catmull, A Subdivision Algorithm for Computer Display of Curved Surfaces, 1974 (z-buffer)"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.supersample <= MOST_SAMPLES:
-            raise ValueError(f"supersample must be an integer from 1 to {MOST_SAMPLES}, got {self.supersample}")
+        if not 1 <= self.supersample <= MAX_SAMPLES:
+            raise ValueError(f"supersample must be an integer from 1 to {MAX_SAMPLES}, got {self.supersample}")
 
     def options(self) -> dict[str, Any]:
         """Return the settings as plain data."""
@@ -42,7 +42,7 @@ class HardRenderer(Renderer):
 
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
         """Render a surface from a view."""
-        surface = drawable(surface)
+        surface = replace_invalid_vertices(surface)
         drawn = self._draw(surface, view, lights, background)
         if self.supersample == 1:
             return drawn

@@ -14,7 +14,7 @@ from deep3dmap.core.foreign_meshes import load_trimesh
 from deep3dmap.geometry.obj_file import read_obj
 from deep3dmap.render.renderer import Surface
 
-MOST_TEXELS = 1 << 26
+MAX_TEXELS = 1 << 26
 
 
 def read_surface(file: Path) -> Surface:
@@ -80,7 +80,7 @@ def _read_picture(file: Path, picture: Path) -> Tensor:
 
 
 def _as_texture(picture: Any, file: Path) -> Tensor:
-    if picture.width * picture.height > MOST_TEXELS:
+    if picture.width * picture.height > MAX_TEXELS:
         raise UserError(f"{file}: a texture of {picture.width}x{picture.height} texels is too large; scale it down")
     return torch.from_numpy(np.asarray(picture.convert("RGB")).copy()).permute(2, 0, 1).float() / 255
 

@@ -59,7 +59,7 @@ def render_mesh(
         return _shade(seen, camera, triangles, towards_eye, towards_light, colors, background)
 
     images = draw(1)
-    return images if supersample == 1 else images._replace(image=_averaged(draw(supersample).image, supersample))
+    return images if supersample == 1 else images._replace(image=_average_samples(draw(supersample).image, supersample))
 
 
 def render_in_image(
@@ -86,10 +86,10 @@ def render_in_image(
         return _shade(seen, camera, triangles, towards_eye, None, colors, background)
 
     images = draw(1)
-    return images if supersample == 1 else images._replace(image=_averaged(draw(supersample).image, supersample))
+    return images if supersample == 1 else images._replace(image=_average_samples(draw(supersample).image, supersample))
 
 
-def _averaged(image: Tensor, factor: int) -> Tensor:
+def _average_samples(image: Tensor, factor: int) -> Tensor:
     return torch.nn.functional.avg_pool2d(image[None], factor)[0]
 
 
@@ -113,8 +113,8 @@ def _shade(
     background: tuple[float, float, float],
 ) -> MeshImages:
     covered = seen.face_id >= 0
-    normals = torch.nn.functional.normalize(_over(seen, faces, vertex_normals(camera, faces)), dim=0)
-    eye = _over(seen, faces, towards_eye)
+    normals = torch.nn.functional.normalize(_interpolate_vertex_values(seen, faces, vertex_normals(camera, faces)), dim=0)
+    eye = _interpolate_vertex_values(seen, faces, towards_eye)
     facing = (normals * eye).sum(0)
     light = eye if towards_light is None else torch.nn.functional.normalize(towards_light, dim=0)[:, None, None]
     # Surfaces are lit from both sides, so that reconstructions with inverted faces are still visible.
@@ -123,11 +123,11 @@ def _shade(
     if colors is None:
         image = (GREY * lambert).expand(3, -1, -1)
     else:
-        image = _over(seen, faces, torch.as_tensor(colors).float()) * (0.5 + 0.5 * lambert)
+        image = _interpolate_vertex_values(seen, faces, torch.as_tensor(colors).float()) * (0.5 + 0.5 * lambert)
     image = torch.where(covered, image.clamp(0, 1), torch.tensor(background)[:, None, None])
     return MeshImages(image, seen.depth, normals, seen.face_id)
 
 
-def _over(seen: Fragments, faces: Tensor, values: Tensor) -> Tensor:
+def _interpolate_vertex_values(seen: Fragments, faces: Tensor, values: Tensor) -> Tensor:
     """Interpolate vertex values (V, C) to (C, H, W); zeros if the mesh has no faces."""
     return interpolate(seen, faces, values) if len(faces) else values.new_zeros(values.shape[1], *seen.face_id.shape)

@@ -12,7 +12,7 @@ from deep3dmap.ops.rasterize import Fragments
 from deep3dmap.render.projection import eye_of, to_camera, to_pixels
 from deep3dmap.render.renderer import DAYLIGHT, Color, Lights, Output, Renderer, Rendering, Surface, View
 from deep3dmap.render.shading import Shading, face_normals, shade
-from deep3dmap.render.surface_checks import drawable
+from deep3dmap.render.surface_checks import replace_invalid_vertices
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class NeuralMeshRenderer(Renderer):
 
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
         """Render a surface from a view."""
-        surface = drawable(surface)
+        surface = replace_invalid_vertices(surface)
         camera = to_camera(surface.vertices, view)
         pixels = to_pixels(camera, view)
         perspective = view.projection == "perspective"
         # Orthographic depths may have any sign, and nothing is too near.
         near = math.nextafter(view.near, 0.0) if perspective else -self.far
-        paint = _paint(surface, lights, eye_of(view).to(camera), self.shading)
+        paint = _make_shader(surface, lights, eye_of(view).to(camera), self.shading)
         picture = render_neural_mesh(
             pixels, surface.faces, view.height, view.width, paint=paint,
             background=background, near=near, far=self.far, epsilon=self.epsilon, anti_aliasing=self.anti_aliasing,
@@ -64,27 +64,27 @@ class NeuralMeshRenderer(Renderer):
         both_sides = torch.cat([surface.faces, surface.faces.flip(1)])
         seen = find_faces(pixels, both_sides, view.height, view.width, near=near, far=self.far, perspective=perspective)
         depth = depth_of_faces(pixels, both_sides, seen, perspective=perspective)
-        face_id = _given(seen, len(surface.faces)).face_id
+        face_id = _merge_reversed_faces(seen, len(surface.faces)).face_id
         normals = camera.new_zeros(*face_id.shape, 3)
         normals[face_id >= 0] = face_normals(camera, surface.faces).index_select(0, face_id[face_id >= 0])
         return Rendering(picture.image, depth, normals.permute(2, 0, 1), picture.silhouette, face_id)
 
 
-def _paint(surface: Surface, lights: Lights, eye: Tensor, shading: Shading) -> Paint:
+def _make_shader(surface: Surface, lights: Lights, eye: Tensor, shading: Shading) -> Paint:
     """Return the function that shades fragments of the surface's faces and their reversed copies."""
 
     def paint(fragments: Fragments, faces: Tensor) -> Tensor:
-        seen = _given(fragments, len(surface.faces))
-        there = seen.face_id >= 0
-        image = surface.vertices.new_zeros(*there.shape, 3)
-        weights = seen.barycentrics[there].to(surface.vertices)
-        image[there] = shade(surface, seen.face_id[there], weights, lights, eye, shading)
+        seen = _merge_reversed_faces(fragments, len(surface.faces))
+        hit = seen.face_id >= 0
+        image = surface.vertices.new_zeros(*hit.shape, 3)
+        weights = seen.barycentrics[hit].to(surface.vertices)
+        image[hit] = shade(surface, seen.face_id[hit], weights, lights, eye, shading)
         return image.permute(2, 0, 1)
 
     return paint
 
 
-def _given(seen: Fragments, count: int) -> Fragments:
+def _merge_reversed_faces(seen: Fragments, count: int) -> Fragments:
     """Convert fragments of `count` faces and their reversed copies to fragments of the original faces."""
     back = seen.face_id >= count
     face_id = torch.where(back, seen.face_id - count, seen.face_id)

@@ -58,9 +58,9 @@ class PhotoGeometricRenderer:
 
     def _rasterise(self, corners: Tensor, faces: Tensor) -> Tensor:
         side = self.camera.size
-        twice = corners * corners.new_tensor([2.0, 2.0, 1.0])
-        seen = find_faces(twice, faces, 2 * side, 2 * side, near=0.1, far=_FAR)
-        depth = depth_of_faces(twice, faces, seen)
+        doubled = corners * corners.new_tensor([2.0, 2.0, 1.0])
+        seen = find_faces(doubled, faces, 2 * side, 2 * side, near=0.1, far=_FAR)
+        depth = depth_of_faces(doubled, faces, seen)
         filled = torch.where(seen.face_id >= 0, depth, torch.full_like(depth, _FAR))
         return avg_pool2d(filled[None, None], 2)[0, 0]
 

@@ -18,7 +18,7 @@ from deep3dmap.render.projection import eye_of, to_camera
 from deep3dmap.render.pyrender_depth import Platform, import_pyrender, open_renderer
 from deep3dmap.render.renderer import DAYLIGHT, Color, Lights, Output, Renderer, Rendering, Surface, View
 from deep3dmap.render.shading import face_normals, highlight, irradiance
-from deep3dmap.render.surface_checks import drawable
+from deep3dmap.render.surface_checks import replace_invalid_vertices
 
 Array = NDArray[Any]
 BLACK = (0.0, 0.0, 0.0)
@@ -53,29 +53,29 @@ class PyrenderRenderer(Renderer):
     @staticmethod
     def absent() -> str | None:
         """Return the reason why pyrender cannot be used on this machine, or None if it can."""
-        return _absent()
+        return _unavailable_reason()
 
     @torch.no_grad()
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
         """Render a surface from a view; raises UserError if pyrender or its OpenGL platform cannot be used."""
-        surface = drawable(surface)
+        surface = replace_invalid_vertices(surface)
         camera = to_camera(surface.vertices, view)
         corners = corner_values(camera, surface.faces)
-        drawn = (surface.faces.amin(1) < surface.faces.amax(1)) & (corners[..., 2].amax(1) > _least_depth(view))
-        if not drawn.any():
+        visible = (surface.faces.amin(1) < surface.faces.amax(1)) & (corners[..., 2].amax(1) > _least_depth(view))
+        if not visible.any():
             return _empty(view, camera, background)
-        kept = surface.faces[drawn]
-        positions = corners[drawn]
+        visible_faces = surface.faces[visible]
+        positions = corners[visible]
         stage = _Stage(import_pyrender(self.platform), view, positions)
         try:
-            smooth = vertex_normals(surface.vertices, kept)
-            base, uv = _albedo(surface, drawn)
-            light = corner_values(irradiance(smooth, lights, surface.vertices), kept)
+            smooth = vertex_normals(surface.vertices, visible_faces)
+            base, uv = _albedo(surface, visible)
+            light = corner_values(irradiance(smooth, lights, surface.vertices), visible_faces)
             image, depth = stage.draw(base * light, background, uv, surface.texture)
             shine = highlight(surface.vertices, smooth, lights, eye_of(view).to(camera))
             if shine is not None:
-                image = image + stage.draw(corner_values(shine, kept), BLACK)[0]
-            sides = face_normals(camera, kept)[:, None].expand(-1, 3, -1)
+                image = image + stage.draw(corner_values(shine, visible_faces), BLACK)[0]
+            sides = face_normals(camera, visible_faces)[:, None].expand(-1, 3, -1)
             normals = stage.draw(sides / 2 + 0.5, BLACK)[0] * 2 - 1
         finally:
             stage.close()
@@ -116,14 +116,14 @@ class _Stage:
         self.window.delete()
 
     def _primitive(self, colors: Tensor, uv: Tensor | None, texture: Tensor | None) -> Any:
-        shown = None
+        base_texture = None
         if texture is not None and uv is not None:
             # No mipmaps and no repetition, as in our own renderers.
             linear, clamp = self.pyrender.constants.GLTF.LINEAR, self.pyrender.constants.GLTF.CLAMP_TO_EDGE
             sampler = self.pyrender.Sampler(magFilter=linear, minFilter=linear, wrapS=clamp, wrapT=clamp)
             source = (_array(texture.permute(1, 2, 0)).clip(0, 1) * 255).round().astype(np.uint8)
-            shown = self.pyrender.Texture(sampler=sampler, source=source, source_channels="RGB")
-        material = self.pyrender.MetallicRoughnessMaterial(baseColorTexture=shown, doubleSided=True, alphaMode="OPAQUE")
+            base_texture = self.pyrender.Texture(sampler=sampler, source=source, source_channels="RGB")
+        material = self.pyrender.MetallicRoughnessMaterial(baseColorTexture=base_texture, doubleSided=True, alphaMode="OPAQUE")
         rgba = np.concatenate([_array(colors.reshape(-1, 3)), np.ones((len(self.corners), 1), np.float32)], 1)
         coordinates = None if uv is None else _array(uv.reshape(-1, 2))
         return self.pyrender.Primitive(positions=self.corners, color_0=rgba, texcoord_0=coordinates, material=material, mode=4)
@@ -189,7 +189,7 @@ def _array(values: Tensor) -> Array:
 
 
 @cache
-def _absent() -> str | None:
+def _unavailable_reason() -> str | None:
     try:
         open_renderer(import_pyrender("osmesa"), 2, 2).delete()
     except UserError as error:

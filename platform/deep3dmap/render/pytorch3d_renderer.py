@@ -17,7 +17,7 @@ from deep3dmap.render import blending
 from deep3dmap.render.projection import eye_of, to_camera
 from deep3dmap.render.renderer import DAYLIGHT, Color, Lights, Output, Renderer, Rendering, Surface, View
 from deep3dmap.render.shading import Shading, face_normals, shade
-from deep3dmap.render.surface_checks import drawable
+from deep3dmap.render.surface_checks import replace_invalid_vertices
 
 
 @dataclass(frozen=True)
@@ -51,21 +51,21 @@ class Pytorch3dRenderer(Renderer):
     @staticmethod
     def absent() -> str | None:
         """Return the reason why pytorch3d cannot be used on this machine, or None if it can."""
-        return _absent()
+        return _unavailable_reason()
 
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
         """Render a surface; raises UserError if pytorch3d is not installed, ValueError for skew and face ids out of range."""
-        surface = drawable(surface)
+        surface = replace_invalid_vertices(surface)
         camera = to_camera(surface.vertices, view)
-        kept = _drawn(camera.detach(), surface.faces, view)
+        kept = _find_drawable_faces(camera.detach(), surface.faces, view)
         if not kept.any():
             return _empty(camera, view, background)
         seen, fragments = self._rasterize(surface, kept, view)
-        there = seen.face_id >= 0
-        ids = seen.face_id[there]
-        colors, normals = (seen.barycentrics.new_zeros(*there.shape, 3) for _ in range(2))
-        colors[there] = shade(surface, ids, seen.barycentrics[there], lights, eye_of(view).to(camera), self.shading)
-        normals[there] = face_normals(camera, surface.faces).index_select(0, ids)
+        hit = seen.face_id >= 0
+        ids = seen.face_id[hit]
+        colors, normals = (seen.barycentrics.new_zeros(*hit.shape, 3) for _ in range(2))
+        colors[hit] = shade(surface, ids, seen.barycentrics[hit], lights, eye_of(view).to(camera), self.shading)
+        normals[hit] = face_normals(camera, surface.faces).index_select(0, ids)
         own = self.gamma_range == "surface"
         depth_range = (
             _depth_range(corner_values(camera.detach(), surface.faces[kept])[..., 2]) if own else blending.FIELD_DEPTHS
@@ -86,7 +86,7 @@ class Pytorch3dRenderer(Renderer):
 
     def _rasterize(self, surface: Surface, kept: Tensor, view: View) -> tuple[SoftFragments, Any]:
         """Return the faces at each pixel, with distances in squared pixels, and pytorch3d's own fragments."""
-        library = _library()
+        library = _import_renderer()
         blur = math.log(1 / 1e-4 - 1) * self.sigma if self.blur_radius is None else self.blur_radius
         settings = library.RasterizationSettings(
             image_size=(view.height, view.width), blur_radius=blur, faces_per_pixel=self.faces_per_pixel,
@@ -94,24 +94,24 @@ class Pytorch3dRenderer(Renderer):
         )  # fmt: skip
         # Vertices that no kept face uses may be invalid and must not be passed to pytorch3d.
         used, local = surface.faces[kept].unique(return_inverse=True)
-        meshes = _structures().Meshes(verts=[surface.vertices.index_select(0, used).float()], faces=[local])
+        meshes = _import_structures().Meshes(verts=[surface.vertices.index_select(0, used).float()], faces=[local])
         fragments = library.MeshRasterizer(_camera(library, view, surface.vertices), settings)(meshes)
         face_id = fragments.pix_to_face[0]
         face_id = torch.where(face_id >= 0, kept.nonzero()[:, 0][face_id.clamp(min=0)], -1)
-        there = face_id >= 0
+        hit = face_id >= 0
         pixel = min(view.height, view.width) / 2
         seen = SoftFragments(
             face_id,
-            torch.where(there, fragments.zbuf[0], 0.0),
-            torch.where(there[..., None], fragments.bary_coords[0], 0.0),
-            torch.where(there, fragments.dists[0] * pixel**2, 0.0),
+            torch.where(hit, fragments.zbuf[0], 0.0),
+            torch.where(hit[..., None], fragments.bary_coords[0], 0.0),
+            torch.where(hit, fragments.dists[0] * pixel**2, 0.0),
         )
         return seen, fragments
 
     def _blend(
         self, colors: Tensor, fragments: Any, depth_range: tuple[float, float], background: Color
     ) -> tuple[Tensor, Tensor]:
-        blend = _blending()
+        blend = _import_blending()
         given = blend.BlendParams(self.sigma, self.gamma, background)
         near, far = depth_range
         rgba = blend.softmax_rgb_blend(colors[None], fragments, given, znear=near, zfar=far)[0].permute(2, 0, 1)
@@ -128,7 +128,7 @@ def _camera(library: Any, view: View, like: Tensor) -> Any:
     )  # fmt: skip
 
 
-def _drawn(camera: Tensor, faces: Tensor, view: View) -> Tensor:
+def _find_drawable_faces(camera: Tensor, faces: Tensor, view: View) -> Tensor:
     """Return a mask (F,) of faces that are not degenerate and lie in front of the camera."""
     # Invalid faces are represented by three times the same vertex.
     whole = faces.amin(1) < faces.amax(1)
@@ -147,15 +147,15 @@ def _empty(like: Tensor, view: View, background: Color) -> Rendering:
     return Rendering(image, blank, blank.expand(3, -1, -1).clone(), blank.clone(), torch.full_like(blank, -1).long())
 
 
-def _library() -> Any:
+def _import_renderer() -> Any:
     return _import("pytorch3d.renderer")
 
 
-def _structures() -> Any:
+def _import_structures() -> Any:
     return _import("pytorch3d.structures")
 
 
-def _blending() -> Any:
+def _import_blending() -> Any:
     return _import("pytorch3d.renderer.blending")
 
 
@@ -172,10 +172,10 @@ def _import(module: str) -> Any:
 
 
 @cache
-def _absent() -> str | None:
+def _unavailable_reason() -> str | None:
     try:
-        for ask in (_library, _structures, _blending):
-            ask()
+        for import_module in (_import_renderer, _import_structures, _import_blending):
+            import_module()
     except UserError as error:
         return str(error)
     return None

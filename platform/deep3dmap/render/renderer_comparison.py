@@ -14,7 +14,7 @@ from deep3dmap.render.renderer import Lights, Projection, Renderer, Rendering, S
 from deep3dmap.render.visualization import GAP, contact_sheet, depth_picture
 
 # Number of timed runs, and the total time in seconds after which a slow renderer gets no more runs.
-RUNS, PATIENCE = 3, 4.0
+RUNS, MAX_SECONDS = 3, 4.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def view_of(
     return View(intrinsics, invert(pose).float(), size, size, projection, near=1e-3 * distance)
 
 
-def light_beside(view: View) -> Lights:
+def light_from_upper_left(view: View) -> Lights:
     """Return ambient light and a distant light from above and to the left of the camera."""
     towards = view.camera_from_world[:3, :3].T @ view.camera_from_world.new_tensor([-0.5, -0.7, -1.0])
     x, y, z = (float(value) for value in towards)
@@ -76,7 +76,7 @@ def draw(renderer: Renderer, surface: Surface, view: View, lights: Lights) -> Dr
     """Render a surface a few times, after a warm-up run, and measure the time."""
     seconds: list[float] = []
     rendering = renderer.render(surface, view, lights)
-    while len(seconds) < RUNS and sum(seconds) < PATIENCE:
+    while len(seconds) < RUNS and sum(seconds) < MAX_SECONDS:
         start = time.perf_counter()
         rendering = renderer.render(surface, view, lights)
         seconds.append(time.perf_counter() - start)
@@ -87,27 +87,27 @@ def agreement(one: Rendering, other: Rendering) -> Agreement:
     """Compare two renderings of one view; depth is NaN if they share no covered pixel."""
     first, second = one.silhouette > 0.5, other.silhouette > 0.5
     either, both = int((first | second).sum()), first & second & (one.depth != 0) & (other.depth != 0)
-    apart = (one.depth - other.depth)[both].abs()
+    difference = (one.depth - other.depth)[both].abs()
     return Agreement(
-        int((first & second).sum()) / either if either else 1.0, float(apart.median()) if len(apart) else torch.nan
+        int((first & second).sum()) / either if either else 1.0, float(difference.median()) if len(difference) else torch.nan
     )
 
 
-def picture_of(drawings: Sequence[Drawing], absent: Mapping[str, str], caption: str) -> Any:
+def comparison_picture(drawings: Sequence[Drawing], absent: Mapping[str, str], caption: str) -> Any:
     """Return a PIL image: a column per renderer, rows of colour, depth, normals and silhouette, and notes on absent ones."""
     depths = [drawing.rendering.depth[drawing.rendering.silhouette > 0.5] for drawing in drawings]
     seen = torch.cat([*depths, torch.zeros(0)])
     low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 1.0)
     rows: list[list[tuple[str, Tensor]]] = [[], [], [], []]
     for drawing in drawings:
-        shown, name = drawing.rendering, drawing.renderer.name
-        covered = shown.silhouette > 0.5
-        rows[0].append((f"{name}  {_duration(drawing.seconds)}", shown.image))
-        rows[1].append(("depth", torch.where(covered, _depth_colors(shown.depth, covered, low, high), 1.0)))
-        rows[2].append(("normals", _normal_colors(shown.normals, covered)))
-        rows[3].append(("silhouette", shown.silhouette.expand(3, -1, -1)))
+        rendering, name = drawing.rendering, drawing.renderer.name
+        covered = rendering.silhouette > 0.5
+        rows[0].append((f"{name}  {_duration(drawing.seconds)}", rendering.image))
+        rows[1].append(("depth", torch.where(covered, _depth_colors(rendering.depth, covered, low, high), 1.0)))
+        rows[2].append(("normals", _normal_colors(rendering.normals, covered)))
+        rows[3].append(("silhouette", rendering.silhouette.expand(3, -1, -1)))
     sheet = contact_sheet([tile for row in rows for tile in row], len(drawings), caption)
-    return _with_notes(sheet, [f"{name} is absent: {reason}" for name, reason in absent.items()])
+    return _append_notes(sheet, [f"{name} is absent: {reason}" for name, reason in absent.items()])
 
 
 def _depth_colors(depth: Tensor, covered: Tensor, low: float, high: float) -> Tensor:
@@ -127,7 +127,7 @@ def _duration(seconds: float) -> str:
     )
 
 
-def _with_notes(sheet: Any, notes: Sequence[str]) -> Any:
+def _append_notes(sheet: Any, notes: Sequence[str]) -> Any:
     """Append lines of text below an image, wrapped to its width."""
     from PIL import Image, ImageDraw, ImageFont
 

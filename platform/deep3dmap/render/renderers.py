@@ -47,7 +47,7 @@ def renderer(name: str, **options: Any) -> Renderer:
         if option not in known:
             raise unknown(f"option of renderer {name}", option, known)
         _check_value(f"{name}.{option}", value, known[option])
-    reason = _absent(cls)
+    reason = _unavailable_reason(cls)
     if reason:
         raise UserError(f"renderer {name} cannot be used here: {reason}")
     try:
@@ -58,7 +58,7 @@ def renderer(name: str, **options: Any) -> Renderer:
 
 def available() -> dict[str, str | None]:
     """Return for each renderer None if it is available on this machine, otherwise the reason and what to install."""
-    return {name: _absent(renderer_type(name)) for name in _CLASSES}
+    return {name: _unavailable_reason(renderer_type(name)) for name in _CLASSES}
 
 
 def _check_value(name: str, value: Any, kind: Any) -> None:
@@ -68,14 +68,14 @@ def _check_value(name: str, value: Any, kind: Any) -> None:
         if value not in choices:
             raise UserError(f"{name}={value}: must be one of {', '.join(choices)}")
         return
-    wanted = choices or (kind,)
-    fits = type(value) in wanted or (float in wanted and type(value) is int)
-    if not fits:
+    types = choices or (kind,)
+    is_valid = type(value) in types or (float in types and type(value) is int)
+    if not is_valid:
         words = {float: "a number", int: "a whole number", bool: "true or false", str: "a word", NoneType: "null"}
-        raise UserError(f"{name}={value}: expected {' or '.join(words[one] for one in wanted)}")
+        raise UserError(f"{name}={value}: expected {' or '.join(words[one] for one in types)}")
 
 
-def _absent(cls: type[Renderer]) -> str | None:
+def _unavailable_reason(cls: type[Renderer]) -> str | None:
     """Return why a renderer class is unavailable, or None; only classes with an optional library can be unavailable."""
-    ask: Callable[[], str | None] | None = getattr(cls, "absent", None)
-    return ask() if ask else None
+    find_reason: Callable[[], str | None] | None = getattr(cls, "absent", None)
+    return find_reason() if find_reason else None

@@ -29,12 +29,12 @@ def shade(
         normals = vertex_normals(surface.vertices, surface.faces)
         lit = irradiance(normals, lights, surface.vertices)
         shine = highlight(surface.vertices, normals, lights, eye)
-        color = base * _interpolated(lit, corners, barycentrics)
-        return color if shine is None else color + _interpolated(shine, corners, barycentrics)
-    points = _interpolated(surface.vertices, corners, barycentrics)
+        color = base * _interpolate(lit, corners, barycentrics)
+        return color if shine is None else color + _interpolate(shine, corners, barycentrics)
+    points = _interpolate(surface.vertices, corners, barycentrics)
     if shading == "phong":
         smooth = vertex_normals(surface.vertices, surface.faces)
-        normals = functional.normalize(_interpolated(smooth, corners, barycentrics), dim=1)
+        normals = functional.normalize(_interpolate(smooth, corners, barycentrics), dim=1)
     elif shading == "flat":
         normals = face_normals(surface.vertices, surface.faces).index_select(0, face_id)
     else:
@@ -48,10 +48,10 @@ def albedo(surface: Surface, face_id: Tensor, barycentrics: Tensor) -> Tensor:
     """Return the albedo (N, 3) at points on faces (N,) at barycentrics (N, 3)."""
     if surface.texture is not None and surface.uv is not None:
         corners = (surface.faces if surface.faces_uv is None else surface.faces_uv)[face_id]
-        places = _interpolated(surface.uv.to(barycentrics), corners, barycentrics)
+        places = _interpolate(surface.uv.to(barycentrics), corners, barycentrics)
         return sample_texture(surface.texture, places, surface.texels)
     if surface.colors is not None:
-        return _interpolated(surface.colors.to(barycentrics), surface.faces[face_id], barycentrics)
+        return _interpolate(surface.colors.to(barycentrics), surface.faces[face_id], barycentrics)
     return barycentrics.new_full((len(face_id), 3), GREY)
 
 
@@ -59,7 +59,7 @@ def irradiance(normals: Tensor, lights: Lights, points: Tensor) -> Tensor:
     """Return the non-negative irradiance (N, 3) at world points (N, 3) with unit normals (N, 3)."""
     if lights.harmonics is not None:
         return (harmonic_basis(normals) @ lights.harmonics.to(normals)).clamp(min=0)
-    lambert = (normals * _towards(points, lights)).sum(1).clamp(min=0)
+    lambert = (normals * _light_directions(points, lights)).sum(1).clamp(min=0)
     return normals.new_tensor(lights.ambient) + lambert[:, None] * normals.new_tensor(lights.directional)
 
 
@@ -73,14 +73,14 @@ def highlight(points: Tensor, normals: Tensor, lights: Lights, eye: Tensor) -> T
     """Return the specular term (N, 3) of Phong's model at points (N, 3), or None if the lights have none."""
     if not any(lights.specular) or lights.harmonics is not None:
         return None
-    towards = _towards(points, lights)
+    towards = _light_directions(points, lights)
     cosine = (normals * towards).sum(1)
     mirrored = 2 * cosine[:, None] * normals - towards
     seen = (functional.normalize(eye.to(points) - points, dim=1) * mirrored).sum(1).clamp(min=0)
     return torch.where(cosine > 0, seen, 0.0)[:, None] ** lights.shininess * points.new_tensor(lights.specular)
 
 
-def _towards(points: Tensor, lights: Lights) -> Tensor:
+def _light_directions(points: Tensor, lights: Lights) -> Tensor:
     """Return unit vectors from points (N, 3) to the light, (N, 3), or (1, 3) for a directional light."""
     if lights.position is None:
         return functional.normalize(points.new_tensor(lights.direction), dim=0)[None]
@@ -93,5 +93,5 @@ def face_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     return functional.normalize(torch.linalg.cross(b - a, c - a), dim=1)
 
 
-def _interpolated(values: Tensor, corners: Tensor, barycentrics: Tensor) -> Tensor:
+def _interpolate(values: Tensor, corners: Tensor, barycentrics: Tensor) -> Tensor:
     return (corner_values(values, corners) * barycentrics[..., None]).sum(1)

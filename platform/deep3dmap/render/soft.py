@@ -12,9 +12,9 @@ from deep3dmap.render import blending
 from deep3dmap.render.projection import eye_of, to_camera, to_pixels
 from deep3dmap.render.renderer import DAYLIGHT, Color, Lights, Output, Renderer, Rendering, Surface, View
 from deep3dmap.render.shading import Shading, face_normals, shade
-from deep3dmap.render.surface_checks import drawable
+from deep3dmap.render.surface_checks import replace_invalid_vertices
 
-LEAST_COVERAGE = 1e-4
+MIN_COVERAGE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -55,23 +55,23 @@ class SoftRenderer(Renderer):
 
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
         """Render a surface from a view; depth and normals are averaged over the faces at a pixel with the colour weights."""
-        surface = drawable(surface)
+        surface = replace_invalid_vertices(surface)
         camera = to_camera(surface.vertices, view)
         pixels = to_pixels(camera, view)
         seen = self._rasterize(pixels, surface.faces, view, self.faces_per_pixel, "depth")
-        there = seen.face_id >= 0
-        colors = seen.barycentrics.new_zeros(*there.shape, 3)
-        ids = seen.face_id[there]
+        hit = seen.face_id >= 0
+        colors = seen.barycentrics.new_zeros(*hit.shape, 3)
+        ids = seen.face_id[hit]
         eye = eye_of(view).to(camera)
-        colors[there] = shade(surface, ids, seen.barycentrics[there], lights, eye, self.shading)
+        colors[hit] = shade(surface, ids, seen.barycentrics[hit], lights, eye, self.shading)
         normals = torch.zeros_like(colors)
-        normals[there] = face_normals(camera, surface.faces).index_select(0, ids)
+        normals[hit] = face_normals(camera, surface.faces).index_select(0, ids)
         depths = blending.FIELD_DEPTHS if self.gamma_range == "field" else _depth_range(camera[:, 2], view.near)
         blend = blending.Blend(self.sigma, self.gamma, depths)
         image = blending.softmax_blend(colors, seen, blend, background)
         weights, behind = blending.softmax_weights(seen, blend)
-        share = weights / (1 - behind)[..., None].clamp(min=LEAST_COVERAGE)
-        covered = (1 - behind) > LEAST_COVERAGE
+        share = weights / (1 - behind)[..., None].clamp(min=MIN_COVERAGE)
+        covered = (1 - behind) > MIN_COVERAGE
         mean_normal = torch.nn.functional.normalize((share[..., None] * normals).sum(-2), dim=-1)
         return Rendering(
             image=image.permute(2, 0, 1),

@@ -7,7 +7,7 @@ import torch
 from deep3dmap.render.renderer import Surface
 
 
-def drawable(surface: Surface) -> Surface:
+def replace_invalid_vertices(surface: Surface) -> Surface:
     """Return the surface with non-finite vertices moved to the mean vertex, and faces that use them made degenerate.
 
     These faces are then skipped without changing face indices, and non-finite values do not reach lights, normals or gradients.
@@ -17,8 +17,8 @@ def drawable(surface: Surface) -> Surface:
     finite = torch.isfinite(surface.vertices).all(1)
     if bool(finite.all()):
         return surface
-    midst = surface.vertices.detach()[finite].mean(0).nan_to_num()
-    vertices = torch.where(finite[:, None], surface.vertices, midst)
+    mean_vertex = surface.vertices.detach()[finite].mean(0).nan_to_num()
+    vertices = torch.where(finite[:, None], surface.vertices, mean_vertex)
     faces = torch.where(finite[surface.faces].all(1, keepdim=True), surface.faces, 0)
     return replace(surface, vertices=vertices, faces=faces)
 

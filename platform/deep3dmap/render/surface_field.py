@@ -35,15 +35,19 @@ class SurfaceField:
 
     def __init__(self, surface: Surface, lights: Lights, eye: Tensor, resolution: int) -> None:
         corners = corner_values(surface.vertices, surface.faces)
-        sound = _sound(corners.detach())
-        body = surface.vertices.detach()[surface.faces[sound].unique()]
-        low, high = (body.amin(0), body.amax(0)) if len(body) else (body.new_zeros(3), body.new_ones(3))
+        valid = _find_valid_faces(corners.detach())
+        used_vertices = surface.vertices.detach()[surface.faces[valid].unique()]
+        low, high = (
+            (used_vertices.amin(0), used_vertices.amax(0))
+            if len(used_vertices)
+            else (used_vertices.new_zeros(3), used_vertices.new_ones(3))
+        )
         self.cell = max(float((high - low).max()) / resolution, SMALLEST)
         margin = math.ceil(BAND + 1)
         self.low = low - margin * self.cell
         self.shape = tuple(math.ceil(float(side) / self.cell) + 1 + 2 * margin for side in high - low)
         self.bounds = torch.stack([self.low, self.low + self.cell * (self.low.new_tensor(self.shape) - 1)])
-        distance, colors = self._fill(surface, corners, sound.nonzero()[:, 0], lights, eye)
+        distance, colors = self._fill(surface, corners, valid.nonzero()[:, 0], lights, eye)
         near = distance.clamp(-BAND * self.cell, BAND * self.cell)
         self.grid = torch.cat([distance[None], colors, torch.stack(torch.gradient(near))])
 
@@ -65,26 +69,26 @@ class SurfaceField:
         colors = corners.new_zeros(*self.shape, 3)
         if len(kept) == 0:
             # An empty image must be differentiable too, with zero gradients.
-            shown = surface.colors if surface.texture is None else surface.texture
-            colors = colors if shown is None else colors + shown[:0].sum()
+            appearance = surface.colors if surface.texture is None else surface.texture
+            colors = colors if appearance is None else colors + appearance[:0].sum()
             return corners.new_full(self.shape, 1e3 * self.cell) + 0 * surface.vertices.sum(), colors.permute(3, 0, 1, 2)
         triangles = ((corners.detach()[kept].double() - self.low.double()) / self.cell).cpu().numpy()
-        solid = _closes(triangles)
+        solid = _is_closed(triangles)
         inside = torch.from_numpy(_inside(triangles, self.shape) if solid else np.zeros(self.shape, bool)).to(corners.device)
-        roughly, nodes, face, barycentrics = _nearest(triangles, self.shape)
-        distance = self.cell * torch.from_numpy(roughly).to(corners)
-        where = tuple(torch.from_numpy(axis.copy()).to(corners.device) for axis in nodes.T)
+        approximate, nodes, face, barycentrics = _nearest(triangles, self.shape)
+        distance = self.cell * torch.from_numpy(approximate).to(corners)
+        node_ids = tuple(torch.from_numpy(axis.copy()).to(corners.device) for axis in nodes.T)
         ids = kept[torch.from_numpy(face).to(kept.device)]
         weights = torch.from_numpy(barycentrics).to(corners)
         closest = (weights[..., None] * corners.index_select(0, ids)).sum(1)
-        apart = (self.low + self.cell * torch.stack(where, 1) - closest).norm(dim=1)
+        separation = (self.low + self.cell * torch.stack(node_ids, 1) - closest).norm(dim=1)
         sign = torch.where(inside, -1.0, 1.0).to(corners)
-        exact = sign[where] * apart if solid else apart - HALF_THICKNESS * self.cell
-        shown = shade(surface, ids, weights, lights, eye)
-        return (distance * sign).index_put(where, exact), colors.index_put(where, shown).permute(3, 0, 1, 2)
+        exact = sign[node_ids] * separation if solid else separation - HALF_THICKNESS * self.cell
+        shaded = shade(surface, ids, weights, lights, eye)
+        return (distance * sign).index_put(node_ids, exact), colors.index_put(node_ids, shaded).permute(3, 0, 1, 2)
 
 
-def _sound(corners: Tensor) -> Tensor:
+def _find_valid_faces(corners: Tensor) -> Tensor:
     """Return a mask (F,) of faces (F, 3, 3) that have finite corners and are not degenerate up to rounding."""
     a, b, c = corners.double().unbind(1)
     longest = torch.stack([b - a, c - b, a - c]).square().sum(-1).amax(0)
@@ -92,7 +96,7 @@ def _sound(corners: Tensor) -> Tensor:
     return torch.isfinite(corners).all(-1).all(-1) & (area > 1e-6 * longest) & (longest > SMALLEST**2)
 
 
-def _closes(triangles: Array) -> bool:
+def _is_closed(triangles: Array) -> bool:
     """Return whether each edge of triangles (F, 3, 3) is traversed equally often in both directions."""
     _, ids = np.unique(triangles.reshape(-1, 3), axis=0, return_inverse=True)
     faces = ids.reshape(-1, 3)
@@ -148,7 +152,7 @@ def _nearest(triangles: Array, shape: tuple[int, ...]) -> tuple[Array, Array, Ar
     from scipy.spatial import cKDTree
     from trimesh.triangles import closest_point, points_to_barycentric
 
-    points, owner = _scattered(triangles)
+    points, owner = _sample_triangles(triangles)
     empty = np.ones(shape, bool)
     empty[tuple(np.rint(points).astype(int).clip(0, np.array(shape) - 1).T)] = False
     distance = distance_transform_edt(empty)
@@ -157,12 +161,12 @@ def _nearest(triangles: Array, shape: tuple[int, ...]) -> tuple[Array, Array, Ar
     closest = [closest_point(triangles[column], nodes) for column in candidates.T]
     best = np.stack([np.linalg.norm(point - nodes, axis=1) for point in closest]).argmin(0)
     row = np.arange(len(nodes))
-    face, there = candidates[row, best], np.stack(closest)[best, row]
-    barycentrics = points_to_barycentric(triangles[face], there).clip(0, 1)
+    face, nearest = candidates[row, best], np.stack(closest)[best, row]
+    barycentrics = points_to_barycentric(triangles[face], nearest).clip(0, 1)
     return distance, nodes, face, barycentrics / barycentrics.sum(1, keepdims=True)
 
 
-def _scattered(triangles: Array) -> tuple[Array, Array]:
+def _sample_triangles(triangles: Array) -> tuple[Array, Array]:
     """Return points (N, 3) at most about half a unit apart that cover the triangles, and their triangles, (N,).
 
     They are the centres of subdivided triangles, because a point on an edge would not identify a single face.
@@ -172,12 +176,12 @@ def _scattered(triangles: Array) -> tuple[Array, Array]:
     parts: list[tuple[Array, Array]] = []
     for count in np.unique(steps):
         ids = np.flatnonzero(steps == count)
-        lattice = np.concatenate([_thirds(count, 1), _thirds(count, 2)])
+        lattice = np.concatenate([_subdivision_centres(count, 1), _subdivision_centres(count, 2)])
         parts.append((np.einsum("lk,fkc->flc", lattice, triangles[ids]).reshape(-1, 3), np.repeat(ids, len(lattice))))
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
-def _thirds(count: int, rest: int) -> Array:
+def _subdivision_centres(count: int, rest: int) -> Array:
     """Return barycentrics (N, 3) of the part centres of a triangle with sides cut into `count`, upright (1) or inverted (2)."""
     i, j = (index.reshape(-1) for index in np.mgrid[:count, :count])
     k = count - rest - i - j

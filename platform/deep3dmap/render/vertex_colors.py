@@ -44,7 +44,7 @@ class VertexColors:
         column, row = pixels[rows].long().T
         rows = rows[depth[rows] <= surface[row, column] + self.tolerance]
         weight = depth[rows].square().reciprocal()
-        self._sum.index_add_(0, rows, _sampled(image, pixels[rows]) * weight[:, None])
+        self._sum.index_add_(0, rows, _sample_pixels(image, pixels[rows]) * weight[:, None])
         self._weight.index_add_(0, rows, weight)
 
     def mean(self) -> Tensor:
@@ -64,7 +64,7 @@ def color_vertices(
     return colors.mean()
 
 
-def _sampled(image: Tensor, pixels: Tensor) -> Tensor:
+def _sample_pixels(image: Tensor, pixels: Tensor) -> Tensor:
     size = pixels.new_tensor([image.shape[-1], image.shape[-2]])
     grid = (2 * pixels / size - 1)[None, None]
     return functional.grid_sample(image[None], grid, padding_mode="border", align_corners=False)[0, :, 0].T

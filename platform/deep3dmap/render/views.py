@@ -26,15 +26,15 @@ def orbit(
     vertices: (V, 3). All cameras have the same distance from the centre of the bounding box. Outlier vertices may be outside
     the image. Raises ValueError if there are no vertices.
     """
-    centre, points = _body(vertices)
+    centre, points = _robust_bounds(vertices)
     focal = 1.2 * min(width, height)
     intrinsics = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], dtype=torch.float64)
     directions = _directions(count, elevation_degrees, up)
-    turns = [look_at(direction, torch.zeros(3), _safe_up(direction, up)) for direction in directions]
-    distance = max(_distance(points - centre, turn[:3, :3], focal, width, height) for turn in turns)
-    for turn, direction in zip(turns, directions):
-        turn[:3, 3] = centre + distance * direction
-    return [Viewpoint(intrinsics, turn) for turn in turns]
+    poses = [look_at(direction, torch.zeros(3), _safe_up(direction, up)) for direction in directions]
+    distance = max(_distance(points - centre, pose[:3, :3], focal, width, height) for pose in poses)
+    for pose, direction in zip(poses, directions):
+        pose[:3, 3] = centre + distance * direction
+    return [Viewpoint(intrinsics, pose) for pose in poses]
 
 
 def overview(
@@ -48,20 +48,20 @@ def overview(
     area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     views = orbit(vertices, 12, elevation_degrees=elevation_degrees, width=width, height=height, up=up)
     intrinsics, pose = max(views, key=lambda view: float((-area @ view.world_from_camera[:3, 2]).clamp(min=0).sum()))
-    return _filling(Viewpoint(intrinsics, pose), vertices, width, height)
+    return _fill_image(Viewpoint(intrinsics, pose), vertices, width, height)
 
 
-def seen_from(vertices: Any, direction: Direction, *, width: int, height: int, up: Direction = (0.0, 0.0, 1.0)) -> Viewpoint:
+def view_from(vertices: Any, direction: Direction, *, width: int, height: int, up: Direction = (0.0, 0.0, 1.0)) -> Viewpoint:
     """Return a camera that looks at a mesh from a direction, with the mesh filling the image. vertices: (V, 3), not empty."""
     focal = 1.2 * min(width, height)
     intrinsics = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], dtype=torch.float64)
     towards = torch.tensor(direction, dtype=torch.float64)
-    return _filling(Viewpoint(intrinsics, look_at(towards, torch.zeros(3), _safe_up(towards, up))), vertices, width, height)
+    return _fill_image(Viewpoint(intrinsics, look_at(towards, torch.zeros(3), _safe_up(towards, up))), vertices, width, height)
 
 
-def _filling(view: Viewpoint, vertices: Any, width: int, height: int) -> Viewpoint:
+def _fill_image(view: Viewpoint, vertices: Any, width: int, height: int) -> Viewpoint:
     pose = view.world_from_camera
-    pose[:3, 3] = _filling_eye(_body(vertices)[1], pose[:3, :3], float(view.intrinsics[0, 0]), width, height)
+    pose[:3, 3] = _find_filling_eye(_robust_bounds(vertices)[1], pose[:3, :3], float(view.intrinsics[0, 0]), width, height)
     return view
 
 
@@ -81,7 +81,7 @@ def turntable(
     ]
 
 
-def _body(vertices: Any) -> tuple[Tensor, Tensor]:
+def _robust_bounds(vertices: Any) -> tuple[Tensor, Tensor]:
     """Return the centre (3,) and the vertices (N, 3) float64 without outliers, possibly subsampled."""
     points = torch.as_tensor(vertices).double()
     if len(points) == 0:
@@ -119,7 +119,7 @@ def _distance(offsets: Tensor, rotation: Tensor, focal: float, width: int, heigh
     return 1.06 * float(needed.amax()) + 1e-6
 
 
-def _filling_eye(points: Tensor, rotation: Tensor, focal: float, width: int, height: int) -> Tensor:
+def _find_filling_eye(points: Tensor, rotation: Tensor, focal: float, width: int, height: int) -> Tensor:
     """Return the position at which a camera with `rotation` sees points (N, 3) centred and as large as possible.
 
     A point is in view if |x - ex| <= t (z - ez) for the eye e in camera axes, with t = width / 2 / focal, and likewise for y.

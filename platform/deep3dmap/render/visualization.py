@@ -30,15 +30,15 @@ def depth_picture(depth: Tensor, low: float | None = None, high: float | None = 
         return torch.full((3, *depth.shape), EMPTY)
     low = float(depth[valid].min()) if low is None else low
     high = float(depth[valid].max()) if high is None else high
-    return _mapped(1 - (depth - low) / max(high - low, 1e-9), valid, "viridis")
+    return _apply_colormap(1 - (depth - low) / max(high - low, 1e-9), valid, "viridis")
 
 
 def error_picture(error: Tensor, valid: Tensor, largest: float) -> Tensor:
     """Colour an error map (H, W) from 0 (dark) to `largest` and above (bright); invalid pixels are dark grey."""
-    return _mapped(error / largest, valid, "inferno")
+    return _apply_colormap(error / largest, valid, "inferno")
 
 
-def _mapped(values: Tensor, valid: Tensor, name: str) -> Tensor:
+def _apply_colormap(values: Tensor, valid: Tensor, name: str) -> Tensor:
     from matplotlib import colormaps
 
     colors = torch.from_numpy(colormaps[name](values.nan_to_num().clamp(0, 1).numpy())[..., :3].copy()).float().permute(2, 0, 1)
@@ -72,17 +72,18 @@ def draw_points(image: Tensor, points: Any, color: Color, radius: float = 2.0) -
     """Draw points (N, 2 or more) in pixels, centres at +0.5, as filled circles on a copy of the image (3, H, W)."""
 
     def draw(pen: Any) -> None:
-        for x, y in _places(points):
+        for x, y in _to_pil_coordinates(points):
             pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
 
-    return _drawn(image, draw)
+    return _draw_on_copy(image, draw)
 
 
 def draw_box(image: Tensor, box: Any, color: Color, width: int = 2) -> Tensor:
     """Draw the outline of a box (left, top, right, bottom) in pixels on a copy of the image (3, H, W)."""
     corners = torch.as_tensor(box).reshape(2, 2)
-    return _drawn(
-        image, lambda pen: pen.rectangle([value for corner in _places(corners) for value in corner], None, color, width)
+    return _draw_on_copy(
+        image,
+        lambda pen: pen.rectangle([value for corner in _to_pil_coordinates(corners) for value in corner], None, color, width),
     )
 
 
@@ -91,7 +92,7 @@ def draw_landmarks_68(image: Tensor, landmarks: Any, color: Color, radius: float
 
     Raises ValueError for another number of points.
     """
-    places = _places(landmarks)
+    places = _to_pil_coordinates(landmarks)
     if len(places) != 68:
         raise ValueError(f"expected 68 landmarks, got {len(places)}")
 
@@ -101,7 +102,7 @@ def draw_landmarks_68(image: Tensor, landmarks: Any, color: Color, radius: float
                 places[first : last + 1] + places[first : first + int(closed)], fill=color, width=max(1, round(radius / 2))
             )
 
-    return draw_points(_drawn(image, draw), landmarks, color, radius)
+    return draw_points(_draw_on_copy(image, draw), landmarks, color, radius)
 
 
 def blend(image: Tensor, overlay: Tensor, mask: Tensor, share: float = 0.75) -> Tensor:
@@ -109,12 +110,12 @@ def blend(image: Tensor, overlay: Tensor, mask: Tensor, share: float = 0.75) -> 
     return torch.where(mask, (1 - share) * image + share * overlay, image)
 
 
-def _places(points: Any) -> list[tuple[float, float]]:
+def _to_pil_coordinates(points: Any) -> list[tuple[float, float]]:
     # PIL has the origin at the centre of the first pixel.
     return [(x, y) for x, y in (torch.as_tensor(points)[:, :2].double() - 0.5).tolist()]
 
 
-def _drawn(image: Tensor, draw: Callable[[Any], None]) -> Tensor:
+def _draw_on_copy(image: Tensor, draw: Callable[[Any], None]) -> Tensor:
     from PIL import ImageDraw
 
     picture = to_pil(image)
@@ -133,7 +134,7 @@ def contact_sheet(tiles: Sequence[tuple[str, Tensor]], columns: int, caption: st
         raise ValueError(f"a contact sheet needs tiles and columns, got {len(tiles)} and {columns}")
     font, small = ImageFont.load_default(size=16), ImageFont.load_default(size=14)
     height = tiles[0][1].shape[1]
-    cells = [(title, _scaled(to_pil(image), height)) for title, image in tiles]
+    cells = [(title, _scale_to_height(to_pil(image), height)) for title, image in tiles]
     widths = [
         max(max(picture.width, math.ceil(small.getlength(title))) for title, picture in cells[column::columns])
         for column in range(min(columns, len(cells)))
@@ -152,7 +153,7 @@ def contact_sheet(tiles: Sequence[tuple[str, Tensor]], columns: int, caption: st
     return sheet
 
 
-def _scaled(picture: Any, height: int) -> Any:
+def _scale_to_height(picture: Any, height: int) -> Any:
     if picture.height == height:
         return picture
     return picture.resize((max(1, round(picture.width * height / picture.height)), height))

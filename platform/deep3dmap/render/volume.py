@@ -11,12 +11,12 @@ from torch.nn.functional import normalize
 from deep3dmap.render.projection import eye_of, pixel_rays
 from deep3dmap.render.quadrature import quadrature, sample_depths
 from deep3dmap.render.renderer import DAYLIGHT, Color, FieldSamples, Lights, Output, Renderer, Rendering, Surface, View
-from deep3dmap.render.surface_checks import drawable
+from deep3dmap.render.surface_checks import replace_invalid_vertices
 from deep3dmap.render.surface_field import SurfaceField
 
 # Maps world points (N, 3) and unit viewing directions (N, 3) to samples.
 Field = Callable[[Tensor, Tensor], FieldSamples]
-LEAST_COVERAGE = 1e-4
+MIN_COVERAGE = 1e-4
 NEGLIGIBLE = 1e-6
 
 
@@ -62,7 +62,7 @@ class VolumeRenderer(Renderer):
 
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
         """Render a surface from a view. Lighting is evaluated at the surface point nearest to each grid cell."""
-        surface = drawable(surface)
+        surface = replace_invalid_vertices(surface)
         field = SurfaceField(surface, lights, eye_of(view).to(surface.vertices), self.resolution)
         return self.render_field(field, field.bounds, view, background)
 
@@ -161,7 +161,7 @@ def _look_up(field: Field, points: Tensor, directions: Tensor) -> FieldSamples:
 def _rendering(sums: Tensor, view: View, background: Color) -> Rendering:
     """Convert the weighted sums (8, H, W) of the rays to a rendering."""
     silhouette = sums[7]
-    covered = silhouette > LEAST_COVERAGE
+    covered = silhouette > MIN_COVERAGE
     image = sums[:3] + (1 - silhouette) * sums.new_tensor(background)[:, None, None]
     depth = torch.where(covered, sums[6] / torch.where(covered, silhouette, 1.0), 0.0)
     rotation = view.camera_from_world[:3, :3].to(sums)

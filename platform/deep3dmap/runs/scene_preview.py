@@ -15,7 +15,7 @@ from deep3dmap.core.protocol import Protocol
 from deep3dmap.core.reconstruction import Reconstruction
 from deep3dmap.geometry.closest_points import ClosestPoints
 from deep3dmap.geometry.nearest_neighbours import nearest
-from deep3dmap.geometry.vertex_clustering import reduced
+from deep3dmap.geometry.vertex_clustering import simplify_mesh
 from deep3dmap.metrics.surface_distance import box_diagonal
 from deep3dmap.render.preview_pictures import Placement, placement, surface_pictures, view_pictures
 
@@ -48,7 +48,7 @@ def preview_of(predicted: Mesh, true: Mesh | None, unit: str, placed: Placement)
 
 
 def _part(mesh: Mesh, axes: NDArray[np.float64], true: Mesh | None) -> Part:
-    small = reduced(mesh, MOST_TRIANGLES)
+    small = simplify_mesh(mesh, MOST_TRIANGLES)
     errors = distances(small, true) if _has_points(true) and len(small.vertices) else None
     # Mirroring axes would turn the surface inside out.
     faces = small.faces if np.linalg.det(axes) > 0 else small.faces[:, ::-1]

@@ -14,7 +14,14 @@ from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.files import read_npy
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
-from deep3dmap.data.datasets.fitted_faces import FaceModel, FaceSplit, Reading, find_photographs, load_face_model, model_files
+from deep3dmap.data.datasets.fitted_faces import (
+    FaceModel,
+    FaceSplit,
+    SampleContents,
+    find_photographs,
+    load_face_model,
+    model_files,
+)
 from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.formats.threehundred_w_lp import read_boxes, read_face
 from deep3dmap.geometry.face_crop import detector_box_of_square
@@ -86,12 +93,12 @@ class AFLW2000:
         others = [Path(name).expanduser() for name in named_files if name]
         others += model_files(self._config.model, self._config.atlas)
         extra = [hash_files(file.parent, [file], self._cache) for file in others]
-        how = {
+        options = {
             name: value
             for name, value in asdict(self._config).items()
             if name not in ("root", "boxes", "names", "landmarks", "model", "atlas")
         }
-        return hash_data([hash_files(self.root, files, self._cache), extra, how])
+        return hash_data([hash_files(self.root, files, self._cache), extra, options])
 
     def split(self, name: str) -> Split:
         """Return the photographs, sorted by name unless `names` sets another order."""
@@ -99,12 +106,12 @@ class AFLW2000:
             raise unknown("split of aflw2000", name, self.card.splits)
         everything = find_photographs(self.root)
         boxes = boxes_of(self._config.boxes, [file.stem for file in everything])
-        chosen = self._chosen(everything)
-        reading = Reading(evaluation=True, training=False, crop_size=0, seed=0)
+        chosen = self._select_photographs(everything)
+        reading = SampleContents(evaluation=True, training=False, crop_size=0, seed=0)
         split = FaceSplit([(file.stem, file) for file in chosen], reading, self._model, boxes)
         return Reannotated(split, *self._annotations(everything)) if self._config.landmarks else split
 
-    def _chosen(self, files: list[Path]) -> list[Path]:
+    def _select_photographs(self, files: list[Path]) -> list[Path]:
         if self._config.names:
             return named(files, Path(self._config.names).expanduser())
         if self._config.balanced:
@@ -113,7 +120,7 @@ class AFLW2000:
 
     def _annotations(self, files: list[Path]) -> tuple[NDArray[np.float32], dict[str, int]]:
         file = Path(self._config.landmarks).expanduser()
-        points = _table_of(file, [one.stem for one in files], (2, 68))
+        points = _read_table(file, [one.stem for one in files], (2, 68))
         return points.transpose(0, 2, 1) + np.float32(0.5), {one.stem: row for row, one in enumerate(files)}
 
     @cached_property
@@ -196,8 +203,8 @@ def named(files: list[Path], listing: Path) -> list[Path]:
     names = [Path(line).stem for line in lines]
     missing = [name for name in names if name not in known]
     if missing or not names:
-        what = f"'{missing[0]}' is not in the folder ({len(missing)} of {len(names)})" if missing else "the list is empty"
-        raise UserError(f"{listing}: {what}")
+        problem = f"'{missing[0]}' is not in the folder ({len(missing)} of {len(names)})" if missing else "the list is empty"
+        raise UserError(f"{listing}: {problem}")
     return [known[name] for name in names]
 
 
@@ -218,12 +225,12 @@ def _roi_boxes(file: Path, names: list[str]) -> dict[str, NDArray[np.float32]]:
 
     Each row is a crop square (pixel centres at integers), which is converted to the detector box that yields this crop.
     """
-    rows = _table_of(file, names, (4,))
+    rows = _read_table(file, names, (4,))
     squares = zip(rows[:, 0] + 0.5, rows[:, 1] + 0.5, (rows[:, 2:] - rows[:, :2]).mean(1))
     return {name: detector_box_of_square(left, top, side) for name, (left, top, side) in zip(names, squares)}
 
 
-def _table_of(file: Path, names: list[str], shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _read_table(file: Path, names: list[str], shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Read a table with a row of `shape` for each of the 2000 photographs, sorted by name."""
     rows = read_npy(file, ".npy")
     if rows.shape != (ALL_IMAGES, *shape):

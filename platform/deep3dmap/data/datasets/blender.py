@@ -91,8 +91,8 @@ class Blender:
                 files.append(folder / f"transforms_{split}.json")
                 files += [file for frame in read_split(folder, split) for file in (frame.image, frame.mask) if file is not None]
             files += [folder / MESH] if self._config.meshes else []
-        how = {name: value for name, value in asdict(self._config).items() if name != "root"}
-        return hash_data([hash_files(self.root, files, self._cache), how])
+        options = {name: value for name, value in asdict(self._config).items() if name != "root"}
+        return hash_data([hash_files(self.root, files, self._cache), options])
 
     def split(self, name: str) -> Split:
         """Return all scenes with the held-out views of a split; raises UserError for an unknown split."""

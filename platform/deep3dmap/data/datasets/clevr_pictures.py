@@ -44,12 +44,12 @@ class ClevrSplit:
         """Read image `index`, with its masks and objects if available."""
         file = self._files[index]
         sample: Sample = {"image": self._images[index]}
-        things = self._scenes.get(file.name)
-        if things is not None:
-            sample["objects"] = [{key: thing[key] for key in ATTRIBUTES} for thing in things]
-            sample["object_positions"] = np.array([thing["3d_coords"] for thing in things], np.float32).reshape(-1, 3)
+        objects = self._scenes.get(file.name)
+        if objects is not None:
+            sample["objects"] = [{key: item[key] for key in ATTRIBUTES} for item in objects]
+            sample["object_positions"] = np.array([item["3d_coords"] for item in objects], np.float32).reshape(-1, 3)
             if self._masks.is_dir():
-                sample["object_masks"] = self._object_masks(file, len(things))
+                sample["object_masks"] = self._object_masks(file, len(objects))
         return sample
 
     def _read(self, index: int) -> NDArray[np.float32]:

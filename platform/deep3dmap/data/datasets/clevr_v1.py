@@ -67,8 +67,8 @@ class ClevrV1:
         root = self.root
         files = [file for kind in ("images", "masks") for file in (root / kind).rglob("*.png")]
         files += [file for split in SPLITS if (file := scenes_file(root, split)).is_file()]
-        how = {name: value for name, value in asdict(self._config).items() if name not in ("root", "keep")}
-        return hash_data([hash_files(root, files, self._cache), how])
+        options = {name: value for name, value in asdict(self._config).items() if name not in ("root", "keep")}
+        return hash_data([hash_files(root, files, self._cache), options])
 
     def split(self, name: str) -> Split:
         """Return a split; raises UserError for a name other than train, val and test."""

@@ -92,8 +92,8 @@ class Colmap:
             files += sorted(file for file in model.iterdir() if file.suffix in (".bin", ".txt")) if model else []
             frames = self._model(folder).frames
             files += [frame.image for frame in frames] + [frame.mask for frame in frames if frame.mask]
-        how = {name: value for name, value in asdict(self._config).items() if name != "root"}
-        return hash_data([hash_files(self.root, files, self._cache), how])
+        options = {name: value for name, value in asdict(self._config).items() if name != "root"}
+        return hash_data([hash_files(self.root, files, self._cache), options])
 
     def split(self, name: str) -> Split:
         """Return all captures; raises UserError for a name other than train and test."""

@@ -121,8 +121,8 @@ class CompCars:
         names = [name for split in splits for name in split]
         files = [root / "image" / name for name in names]
         files += [file for name in names if (file := root / "label" / Path(name).with_suffix(".txt")).is_file()]
-        how = {name: value for name, value in asdict(self._config).items() if name not in ("root", "keep")}
-        return hash_data([hash_files(root, files, self._cache), how, [len(split) for split in splits]])
+        options = {name: value for name, value in asdict(self._config).items() if name not in ("root", "keep")}
+        return hash_data([hash_files(root, files, self._cache), options, [len(split) for split in splits]])
 
     def split(self, name: str) -> Split:
         """Return a split; raises UserError for a name other than train and test."""

@@ -77,8 +77,8 @@ class DTU:
         for name in self._names:
             files += [file for frame in self._scan(name).frames for file in (frame.image, frame.mask) if file is not None]
             files += [place / "cameras.npz" for place in (self.root, self.root / name) if (place / "cameras.npz").is_file()]
-        how = {name: value for name, value in asdict(self._config).items() if name != "root"}
-        return hash_data([hash_files(self.root, files, self._cache), how])
+        options = {name: value for name, value in asdict(self._config).items() if name != "root"}
+        return hash_data([hash_files(self.root, files, self._cache), options])
 
     def split(self, name: str) -> Split:
         """Return all scans; raises UserError for a name other than train and test."""

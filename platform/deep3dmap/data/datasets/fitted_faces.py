@@ -72,7 +72,7 @@ class FaceModel:
 
 
 @dataclass(frozen=True)
-class Reading:
+class SampleContents:
     """Contents of a sample: the evaluation keys, the training keys, or both. crop_size in pixels.
 
     keep: number of samples cached in memory, since decoding and map rendering take longer than a step of a small network.
@@ -91,7 +91,7 @@ class FaceSplit:
     def __init__(
         self,
         files: list[tuple[str, Path]],
-        reading: Reading,
+        reading: SampleContents,
         model: FaceModel | None,
         box_of: Callable[[str, tuple[int, int]], NDArray[np.float32]],
     ) -> None:

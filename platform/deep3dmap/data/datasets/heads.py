@@ -13,7 +13,7 @@ from deep3dmap.core.dataset import Split
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_generator
-from deep3dmap.data.datasets.fitted_faces import FaceModel, FaceSplit, Reading
+from deep3dmap.data.datasets.fitted_faces import FaceModel, FaceSplit, SampleContents
 from deep3dmap.data.datasets.generated_splits import GeneratedSplits
 from deep3dmap.data.datasets.split_folders import SplitFolders
 from deep3dmap.data.formats import threehundred_w_lp
@@ -112,8 +112,8 @@ class Heads(GeneratedSplits):
     @property
     def version(self) -> str:
         """Hash of the settings, of the generating code and of the reading options."""
-        how = [self._config.crop_size, self._config.atlas_size, self._config.train_with_image]
-        return hash_data([self.root.name, dict(self._folders.counts), how])
+        options = [self._config.crop_size, self._config.atlas_size, self._config.train_with_image]
+        return hash_data([self.root.name, dict(self._folders.counts), options])
 
     def atlas(self) -> UVAtlas:
         """Return the UV atlas of the position maps."""
@@ -124,7 +124,7 @@ class Heads(GeneratedSplits):
         folder = self.folder(name)
         names = [f"head_{index:05d}" for index in range(self._plan.count(name))]
         # Validation needs both: training computes the loss on it, and suites compute metrics.
-        reading = Reading(
+        reading = SampleContents(
             evaluation=name != "train" or self._config.train_with_image,
             training=name != "test",
             crop_size=self._config.crop_size,

@@ -114,7 +114,7 @@ class ImageFolder:
     @property
     def version(self) -> str:
         """Hash of the images and of the configuration."""
-        how = {name: value for name, value in asdict(self._config).items() if name != "root"}
+        options = {name: value for name, value in asdict(self._config).items() if name != "root"}
         return hash_data(
             [
                 hash_files(
@@ -122,7 +122,7 @@ class ImageFolder:
                     find_images(self.root, self._config.recursive),
                     self._cache,
                 ),
-                how,
+                options,
             ]
         )
 

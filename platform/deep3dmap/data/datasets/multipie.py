@@ -40,7 +40,7 @@ class MultiPIEConfig:
 
 
 @dataclass(frozen=True)
-class _Beside:
+class _AdditionalFiles:
     fits: Mapping[str, Mapping[str, Any]] | None
     fits_file: Path
     meshes: Path | None
@@ -51,8 +51,8 @@ class _Beside:
 class MultiPIESplit:
     """Takes as samples: images and, if provided, landmarks_68_views, affine_cameras, mesh and uv_texture."""
 
-    def __init__(self, samples: list[list[tuple[Photograph, Path]]], beside: _Beside) -> None:
-        self._samples, self._beside = samples, beside
+    def __init__(self, samples: list[list[tuple[Photograph, Path]]], additional: _AdditionalFiles) -> None:
+        self._samples, self._additional = samples, additional
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -67,18 +67,20 @@ class MultiPIESplit:
 
     def __getitem__(self, index: int) -> Sample:
         """Read the views of one take under one light."""
-        views, beside = self._samples[index], self._beside
+        views, additional = self._samples[index], self._additional
         images = [read_image(file) for _, file in views]
         sizes = [image.shape[1:] for image in images]
-        factors = [_factor(size, beside.image_size, file) for size, (_, file) in zip(sizes, views)]
-        resized = [_resized(image, beside.image_size) for image in images]
+        factors = [_scale_factor(size, additional.image_size, file) for size, (_, file) in zip(sizes, views)]
+        resized = [_resize_image(image, additional.image_size) for image in images]
         if len({image.shape for image in resized}) > 1:
             raise UserError(f"{views[0][1].parent}: views of different sizes {sorted(set(sizes))}; set dataset.image_size")
         sample: Sample = {"images": np.stack(resized)}
-        if beside.fits is not None:
+        if additional.fits is not None:
             heights = [size[0] for size in sizes]
-            sample |= _fitted(beside.fits, beside.fits_file, [photograph for photograph, _ in views], heights, factors)
-        return sample | _models(views[0][0].take, beside)
+            sample |= _collect_fits(
+                additional.fits, additional.fits_file, [photograph for photograph, _ in views], heights, factors
+            )
+        return sample | _read_models(views[0][0].take, additional)
 
 
 class MultiPIE:
@@ -107,10 +109,10 @@ class MultiPIE:
                 raise unknown("expression of Multi-PIE in dataset.expressions", str(expression), multipie.EXPRESSIONS)
         if not config.cameras or len(set(config.cameras)) < len(config.cameras):
             raise UserError(f"dataset.cameras must name cameras, each once, got {list(config.cameras)}")
-        given = {"images"} | ({"landmarks_68_views", "affine_cameras"} if config.fits else set())
-        given |= ({"mesh"} if config.meshes else set()) | ({"uv_texture"} if config.textures else set())
+        provided = {"images"} | ({"landmarks_68_views", "affine_cameras"} if config.fits else set())
+        provided |= ({"mesh"} if config.meshes else set()) | ({"uv_texture"} if config.textures else set())
         # List only the keys for which the configuration names files.
-        self.card = replace(type(self).card, provides=tuple(key for key in type(self).card.provides if key in given))
+        self.card = replace(type(self).card, provides=tuple(key for key in type(self).card.provides if key in provided))
 
     @property
     def root(self) -> Path:
@@ -120,7 +122,7 @@ class MultiPIE:
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Return whether the photographs in a folder follow Multi-PIE's naming."""
-        return path.is_dir() and any(multipie.is_name(file) for file in path.glob("*.png"))
+        return path.is_dir() and any(multipie.is_photograph_name(file) for file in path.glob("*.png"))
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
         """Check that every split has samples and that the configured files exist."""
@@ -132,11 +134,13 @@ class MultiPIE:
         """Hash of the photographs that are read, of the additional files, and of the reading options."""
         c = self._config
         files = [file for split in self.card.splits for sample in self._samples(split) for _, file in sample]
-        beside = [_existing(c.fits, "fits")] if c.fits else []
+        additional = [_require_path(c.fits, "fits")] if c.fits else []
         for folder, field in ((c.meshes, "meshes"), (c.textures, "textures")):
-            beside += sorted(_existing(folder, field).iterdir()) if folder else []
-        how = {name: value for name, value in asdict(c).items() if name not in ("root", "names", "fits", "meshes", "textures")}
-        return hash_data([hash_files(self.root, [*files, *beside], self._cache), how])
+            additional += sorted(_require_path(folder, field).iterdir()) if folder else []
+        options = {
+            name: value for name, value in asdict(c).items() if name not in ("root", "names", "fits", "meshes", "textures")
+        }
+        return hash_data([hash_files(self.root, [*files, *additional], self._cache), options])
 
     def split(self, name: str) -> Split:
         """Return a split; raises UserError if no take in it has all the views."""
@@ -146,23 +150,25 @@ class MultiPIE:
         if not samples:
             wanted = ", ".join(self._config.cameras)
             raise UserError(f"{self.root}: no take of the {name} split has the views {wanted}; see dataset.cameras and lights")
-        return MultiPIESplit(samples, self._beside)
+        return MultiPIESplit(samples, self._additional)
 
     @cached_property
     def _photographs(self) -> dict[Photograph, Path]:
         c = self._config
-        found = multipie.read_list(_existing(c.names, "names"), self.root) if c.names else multipie.find_photographs(self.root)
+        found = (
+            multipie.read_list(_require_path(c.names, "names"), self.root) if c.names else multipie.find_photographs(self.root)
+        )
         if not found:
             raise UserError(f"{self.root}: no photograph with a Multi-PIE name (such as 001_01_01_051_07.png) in it")
         return found
 
     @cached_property
-    def _beside(self) -> _Beside:
+    def _additional(self) -> _AdditionalFiles:
         c = self._config
-        fits = multipie.read_fits(_existing(c.fits, "fits")) if c.fits else None
-        meshes = _existing(c.meshes, "meshes") if c.meshes else None
-        textures = _existing(c.textures, "textures") if c.textures else None
-        return _Beside(fits, Path(c.fits), meshes, textures, c.image_size)
+        fits = multipie.read_fits(_require_path(c.fits, "fits")) if c.fits else None
+        meshes = _require_path(c.meshes, "meshes") if c.meshes else None
+        textures = _require_path(c.textures, "textures") if c.textures else None
+        return _AdditionalFiles(fits, Path(c.fits), meshes, textures, c.image_size)
 
     def _samples(self, split: str) -> list[list[tuple[Photograph, Path]]]:
         c = self._config
@@ -175,20 +181,20 @@ class MultiPIE:
 
     def _is_wanted(self, photograph: Photograph) -> bool:
         c = self._config
-        if c.fits and photograph.name not in (self._beside.fits or {}):
+        if c.fits and photograph.name not in (self._additional.fits or {}):
             return False
-        of_light = not c.lights or photograph.light in c.lights
-        return photograph.camera in c.cameras and of_light and (not c.expressions or photograph.expression in c.expressions)
+        has_light = not c.lights or photograph.light in c.lights
+        return photograph.camera in c.cameras and has_light and (not c.expressions or photograph.expression in c.expressions)
 
 
-def _existing(name: str, field: str) -> Path:
-    place = Path(name).expanduser()
-    if not place.exists():
-        raise UserError(f"{place}: does not exist; it is set as dataset.{field}")
-    return place
+def _require_path(name: str, field: str) -> Path:
+    path = Path(name).expanduser()
+    if not path.exists():
+        raise UserError(f"{path}: does not exist; it is set as dataset.{field}")
+    return path
 
 
-def _factor(size: tuple[int, ...], side: int, file: Path) -> float:
+def _scale_factor(size: tuple[int, ...], side: int, file: Path) -> float:
     if side == 0:
         return 1.0
     if size[0] != size[1]:
@@ -196,27 +202,27 @@ def _factor(size: tuple[int, ...], side: int, file: Path) -> float:
     return side / size[0]
 
 
-def _resized(image: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+def _resize_image(image: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     if side in (0, image.shape[1]):
         return image
     return resize(image, side, side)
 
 
-def _fitted(
+def _collect_fits(
     fits: Mapping[str, Mapping[str, Any]], source: Path, views: list[Photograph], heights: list[int], factors: list[float]
 ) -> Sample:
-    found = [multipie.fit_of(fits, view.name, height, source) for view, height in zip(views, heights)]
+    found = [multipie.convert_fit(fits, view.name, height, source) for view, height in zip(views, heights)]
     return {
         "landmarks_68_views": np.stack([fit.landmarks * np.float32(factor) for fit, factor in zip(found, factors)]),
         "affine_cameras": np.stack([fit.affine * factor for fit, factor in zip(found, factors)]),
     }
 
 
-def _models(take: str, beside: _Beside) -> Sample:
+def _read_models(take: str, additional: _AdditionalFiles) -> Sample:
     sample: Sample = {}
-    if beside.meshes is not None:
-        obj = read_obj(beside.meshes / f"{take}.obj")
+    if additional.meshes is not None:
+        obj = read_obj(additional.meshes / f"{take}.obj")
         sample["mesh"] = Mesh(obj.vertices, obj.faces)
-    if beside.textures is not None:
-        sample["uv_texture"] = read_image(beside.textures / f"{take}.png")
+    if additional.textures is not None:
+        sample["uv_texture"] = read_image(additional.textures / f"{take}.png")
     return sample

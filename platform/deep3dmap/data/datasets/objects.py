@@ -32,7 +32,7 @@ SOURCES = (
     *(objects, object_designs, rooms_shapes, rooms_textures, solid_render, solid_shapes, sphere_cameras, view_render),
     *(images, multiview, nerf_synthetic, ply, solid_texture_reference),
 )
-MADE = ("train_views", "val_views", "test_views", "image_size", "supersample", "seed")
+VIEW_SETTINGS = ("train_views", "val_views", "test_views", "image_size", "supersample", "seed")
 
 
 @dataclass
@@ -79,8 +79,8 @@ class Objects:
     @property
     def root(self) -> Path:
         """Folder of the objects, named by a hash of the view settings and of the generating code."""
-        made = {name: value for name, value in asdict(self._config).items() if name in MADE}
-        return self._cache / "objects" / hash_generator(ObjectsConfig(**made), SOURCES)
+        settings = {name: value for name, value in asdict(self._config).items() if name in VIEW_SETTINGS}
+        return self._cache / "objects" / hash_generator(ObjectsConfig(**settings), SOURCES)
 
     @property
     def version(self) -> str:
@@ -117,7 +117,7 @@ class Objects:
     def _seconds(self) -> float:
         c = self._config
         share = (c.image_size * c.supersample / 256) ** 2
-        return 0.3 + (c.train_views + c.val_views + c.test_views) * objects.SECONDS_A_VIEW * max(share, 0.3)
+        return 0.3 + (c.train_views + c.val_views + c.test_views) * objects.SECONDS_PER_VIEW * max(share, 0.3)
 
     def _missing_jobs(self) -> list[tuple[Path, objects.ObjectRecipe]]:
         c = self._config

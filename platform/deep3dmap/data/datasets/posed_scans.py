@@ -86,8 +86,8 @@ class ScanFolders(ABC):
     @property
     def version(self) -> str:
         """Hash of all files and of the reading options."""
-        how = {name: value for name, value in asdict(self._config).items() if name not in ("root", "check")}
-        return hash_data([hash_files(self.root, set(self._files()), self._cache), how])
+        options = {name: value for name, value in asdict(self._config).items() if name not in ("root", "check")}
+        return hash_data([hash_files(self.root, set(self._files()), self._cache), options])
 
     def split(self, name: str) -> Split:
         """Return all scans; raises UserError for a split other than `test`."""

@@ -123,13 +123,13 @@ class Rooms:
 
     def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
         """List what `prepare` would generate."""
-        counts = {split: len(self._missing_jobs([split])) for split in self._wanted(splits)}
+        counts = {split: len(self._missing_jobs([split])) for split in self._select_splits(splits)}
         each = rooms.seconds_each(self._config.frames, self._config.width, self._config.height)
         return [Preparation(f"rooms ({split})", count, count * each) for split, count in counts.items() if count]
 
     def prepare(self, workers: int = 1, quiet: bool = True, splits: Sequence[str] | None = None) -> None:
         """Generate the missing rooms of these splits, None = all."""
-        self._furnish(self._wanted(splits), workers, quiet)
+        self._furnish(self._select_splits(splits), workers, quiet)
 
     def split(self, name: str) -> Split:
         """Return a split, generating it if necessary; raises UserError for a name other than train, val and test."""
@@ -146,7 +146,7 @@ class Rooms:
     def _missing_jobs(self, splits: Sequence[str]) -> list[tuple[Path, rooms.RoomRecipe]]:
         return [job for split in splits for job in self._jobs(split) if not job[0].is_dir()]
 
-    def _wanted(self, splits: Sequence[str] | None) -> list[str]:
+    def _select_splits(self, splits: Sequence[str] | None) -> list[str]:
         for name in splits or ():
             if name not in self.card.splits:
                 raise unknown("split of rooms", name, self.card.splits)

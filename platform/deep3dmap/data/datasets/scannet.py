@@ -66,7 +66,7 @@ class ScanNet(ScanFolders):
 
     def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
         """List what `prepare` would generate; fusions of `.sens` scans are counted only once some scans are exported."""
-        exports, fusions = self._to_export(), [] if self._only_sens() else self._to_fuse(splits)
+        exports, fusions = self._find_unexported(), [] if self._has_only_sens() else self._list_fusion_jobs(splits)
         named = ((EXPORTS, exports), (FUSIONS, fusions))
         return [Preparation(title, len(jobs), None) for title, jobs in named if jobs]
 
@@ -76,21 +76,21 @@ class ScanNet(ScanFolders):
         splits: which of these splits to fuse, None = both. Existing results are kept, and each scan is written atomically.
         Scans are distributed over `workers` processes or an executor, such as one backed by a cluster.
         """
-        make_items(_export, self._to_export(), title=EXPORTS, workers=workers, quiet=quiet)
-        make_items(_prepare, self._to_fuse(splits), title=FUSIONS, workers=workers, quiet=quiet)
+        make_items(_export, self._find_unexported(), title=EXPORTS, workers=workers, quiet=quiet)
+        make_items(_prepare, self._list_fusion_jobs(splits), title=FUSIONS, workers=workers, quiet=quiet)
 
-    def _to_export(self) -> list[Path]:
-        return [folder for folder in _places(self.root) if _sens_file(folder) and not layout.is_scan(folder)]
+    def _find_unexported(self) -> list[Path]:
+        return [folder for folder in _candidate_folders(self.root) if _sens_file(folder) and not layout.is_scan(folder)]
 
-    def _only_sens(self) -> bool:
-        return bool(self._to_export()) and not any(map(layout.is_scan, _places(self.root)))
+    def _has_only_sens(self) -> bool:
+        return bool(self._find_unexported()) and not any(map(layout.is_scan, _candidate_folders(self.root)))
 
-    def _to_fuse(self, splits: Sequence[str] | None) -> list[tuple[Path, Path, ScanNetConfig]]:
+    def _list_fusion_jobs(self, splits: Sequence[str] | None) -> list[tuple[Path, Path, ScanNetConfig]]:
         scans = self._folders()
         if not self._config.prepare_tsdf:
             return []
-        wanted = [split for split in ("train", "val") if splits is None or split in splits]
-        names = [name for split in wanted for name in self._names(split, scans)]
+        selected = [split for split in ("train", "val") if splits is None or split in splits]
+        names = [name for split in selected for name in self._names(split, scans)]
         jobs = [(scans[name], self._prepared(name, scans[name]), self._config) for name in names]
         return [job for job in jobs if not is_prepared(job[1])]
 
@@ -120,7 +120,7 @@ class ScanNet(ScanFolders):
             yield from (self.root / place).glob("scannetv2_*.txt")
 
     def _folders(self) -> dict[str, Path]:
-        places = list(_places(self.root))
+        places = list(_candidate_folders(self.root))
         scans = {place.resolve().name: place for place in places if layout.is_scan(place)}
         if not scans and any(map(_sens_file, places)):
             raise UserError(f"{self.root}: .sens files only; run `deep3dmap data prepare scannet dataset.root={self.root}`")
@@ -143,8 +143,8 @@ class ScanNet(ScanFolders):
         if is_prepared(official):
             return official
         c = self._config
-        how = hash_data([str(scan.resolve()), c.stride, c.max_frames, c.voxel_size, c.max_depth])
-        return self._cache / "scannet_tsdf" / how / name
+        settings_hash = hash_data([str(scan.resolve()), c.stride, c.max_frames, c.voxel_size, c.max_depth])
+        return self._cache / "scannet_tsdf" / settings_hash / name
 
 
 def read_sample(folder: Path, stride: int = 1, max_frames: int = 0) -> Sample:
@@ -154,7 +154,7 @@ def read_sample(folder: Path, stride: int = 1, max_frames: int = 0) -> Sample:
     return sample if mesh is None else {**sample, "mesh": read_scan_mesh(mesh)}
 
 
-def _places(root: Path) -> Iterator[Path]:
+def _candidate_folders(root: Path) -> Iterator[Path]:
     """Yield candidate scan folders: `root` itself, or the folders in it, in scans/ and in scans_test/."""
     if _is_scan_or_sens(root):
         yield root

@@ -14,7 +14,7 @@ from deep3dmap.geometry.cameras import scale_intrinsics
 
 BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0), "own": None}
 OPAQUE = ("white", "black")
-LEAST_VIEWS = 2
+MIN_VIEWS = 2
 VIEW_KEYS = ("images", "masks", "intrinsics", "world_from_camera")
 HELD_OUT = tuple(f"test_{key}" for key in VIEW_KEYS)
 # Views held out in each split; methods are tuned on `val` and compared on `test`.
@@ -51,9 +51,9 @@ def scene_sample(
     factor: images are then downscaled by this factor, by averaging. masked: whether the scene has masks; if not, the mask keys
     are omitted. Raises UserError for fewer than two views, for images of different sizes, and for missing alpha.
     """
-    if len(given) < LEAST_VIEWS:
+    if len(given) < MIN_VIEWS:
         place = given[0].image.parent if given else "the scene"
-        raise UserError(f"{place}: {len(given)} views given; reconstructing a scene needs at least {LEAST_VIEWS}")
+        raise UserError(f"{place}: {len(given)} views given; reconstructing a scene needs at least {MIN_VIEWS}")
     if masked and background != "own":
         check_alpha([*given, *held_out], background)
     color = BACKGROUNDS[background] if masked else None

@@ -74,8 +74,8 @@ class SevenScenes:
         """Hash of all files that may be read and of the reading options."""
         root = self.root
         files = (file for _, folder, _ in find_scans(root) for file in _scan_files(folder, self._config.mesh))
-        how = {name: value for name, value in asdict(self._config).items() if name not in ("root", "check")}
-        return hash_data([hash_files(root, set(files), self._cache), how])
+        options = {name: value for name, value in asdict(self._config).items() if name not in ("root", "check")}
+        return hash_data([hash_files(root, set(files), self._cache), options])
 
     def split(self, name: str) -> Split:
         """Return the scans listed in TrainSplit.txt or TestSplit.txt; others are for testing unless `train_scans` matches."""

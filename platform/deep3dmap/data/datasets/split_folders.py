@@ -33,34 +33,34 @@ class SplitFolders:
         """Return the folder of a split; raises UserError for an unknown split or one that has not been generated yet."""
         if name not in self.counts:
             raise unknown(f"split of {self.name}", name, tuple(self.counts))
-        return self._made(self.place(name), f"the {name} split of {self.name}")
+        return self._require_folder(self.place(name), f"the {name} split of {self.name}")
 
     def shared(self) -> Path:
         """Return the folder of the data shared by all splits; raises UserError if it has not been generated yet."""
-        return self._made(self.root / "shared", f"the model of {self.name}")
+        return self._require_folder(self.root / "shared", f"the model of {self.name}")
 
     def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
         """List what `prepare` would generate."""
-        wanted = [split for split in self._wanted(splits) if not self.place(split).is_dir()]
+        absent = [split for split in self._select_splits(splits) if not self.place(split).is_dir()]
         return [
-            Preparation(f"{self.name} ({split})", self.counts[split], self.counts[split] * self.seconds) for split in wanted
+            Preparation(f"{self.name} ({split})", self.counts[split], self.counts[split] * self.seconds) for split in absent
         ]
 
     def prepare(self, workers: int, quiet: bool, splits: Sequence[str] | None = None) -> None:
         """Generate the missing splits among `splits`, None = all."""
         if self.write_shared:
             build_folder(self.root / "shared", self.write_shared)
-        for split in self._wanted(splits):
+        for split in self._select_splits(splits):
             # build_folder calls the lambda within this iteration.
             build_folder(self.place(split), lambda folder: self.write_split(split, folder, workers, quiet))  # noqa: B023
 
-    def _wanted(self, splits: Sequence[str] | None) -> list[str]:
+    def _select_splits(self, splits: Sequence[str] | None) -> list[str]:
         for name in splits or ():
             if name not in self.counts:
                 raise unknown(f"split of {self.name}", name, tuple(self.counts))
         return [name for name in self.counts if splits is None or name in splits]
 
-    def _made(self, folder: Path, what: str) -> Path:
+    def _require_folder(self, folder: Path, description: str) -> Path:
         if not folder.is_dir():
-            raise UserError(f"{what} is not made yet; run: deep3dmap data prepare {self.name} (or call prepare())")
+            raise UserError(f"{description} is not made yet; run: deep3dmap data prepare {self.name} (or call prepare())")
         return folder

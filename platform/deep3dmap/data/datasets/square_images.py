@@ -66,8 +66,8 @@ class SquareImages:
         files = [crop.file for split in self._splits.values() for crop in split]
         given = Path(self._config.crops).expanduser() if self._config.crops else None
         listed = hash_files(given.parent, [given], self._cache) if given else ""
-        how = {name: value for name, value in asdict(self._config).items() if name not in ("root", "crops")}
-        return hash_data([hash_files(self.root, files, self._cache), listed, how])
+        options = {name: value for name, value in asdict(self._config).items() if name not in ("root", "crops")}
+        return hash_data([hash_files(self.root, files, self._cache), listed, options])
 
     def split(self, name: str) -> Split:
         """Return a split; raises UserError for a name other than train, val and test, and for an empty one."""

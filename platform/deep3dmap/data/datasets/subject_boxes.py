@@ -24,16 +24,16 @@ def subject_boxes(box: Sequence[float], source: str, tight: bool = False) -> Box
     it if a photograph has no box or does not overlap a given one.
     """
     if box:
-        given = _checked(box, tight)
-        return lambda name, image: _inside(given, list(box), name, image)
+        given = _parse_box(box, tight)
+        return lambda name, image: _require_overlap(given, list(box), name, image)
     place = Path(source).expanduser()
     if source == "center":
         return lambda name, image: _central_square(image)
     if place.is_dir():
         return lambda name, image: box_of_landmarks(read_landmarks(landmark_file(place, name)))
     if place.suffix == ".csv":
-        return _from_table(place, tight)
-    return _detected(source)
+        return _box_finder_from_table(place, tight)
+    return _box_finder_from_detector(source)
 
 
 def box_of_landmarks(landmarks: NDArray[np.floating]) -> Box:
@@ -49,7 +49,7 @@ def box_of_tight(tight: NDArray[np.floating]) -> Box:
     return detector_box_of_square(float(left), float(top), side)
 
 
-def _checked(box: Sequence[float], tight: bool) -> Box:
+def _parse_box(box: Sequence[float], tight: bool) -> Box:
     try:
         given = np.array([float(value) for value in box], np.float32)
     except (TypeError, ValueError):
@@ -61,14 +61,14 @@ def _checked(box: Sequence[float], tight: bool) -> Box:
     return box_of_tight(given) if tight else given
 
 
-def _inside(box: Box, written: list[float], name: str, image: NDArray[np.float32]) -> Box:
+def _require_overlap(box: Box, configured: list[float], name: str, image: NDArray[np.float32]) -> Box:
     height, width = image.shape[1:]
     if (box[2:] <= 0).any() or box[0] >= width or box[1] >= height:
-        raise UserError(f"{name}: dataset.box={written} lies outside the photograph, which is {width} x {height} pixels")
+        raise UserError(f"{name}: dataset.box={configured} lies outside the photograph, which is {width} x {height} pixels")
     return box
 
 
-def _from_table(file: Path, tight: bool) -> BoxFinder:
+def _box_finder_from_table(file: Path, tight: bool) -> BoxFinder:
     boxes = read_boxes(file)
 
     def find(name: str, image: NDArray[np.float32]) -> Box:
@@ -79,7 +79,7 @@ def _from_table(file: Path, tight: bool) -> BoxFinder:
     return find
 
 
-def _detected(source: str) -> BoxFinder:
+def _box_finder_from_detector(source: str) -> BoxFinder:
     detect = face_detector(source)
 
     def find(name: str, image: NDArray[np.float32]) -> Box:

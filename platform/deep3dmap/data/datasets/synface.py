@@ -12,7 +12,7 @@ from deep3dmap.data.datasets.face_depth_split import FaceDepthSplit
 from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.formats.face_depth import TRUTH, Pair, find_pairs, read_truth
 
-OF_TRUTH = ("relief_view", "relief_light")
+TRUTH_KEYS = ("relief_view", "relief_light")
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Synface:
 
     card = DatasetCard(
         title="Synthetic faces with depth maps",
-        provides=("image", "relief_depth", "mask", *OF_TRUTH),
+        provides=("image", "relief_depth", "mask", *TRUTH_KEYS),
         splits=("train", "val", "test"),
         frame="camera: x right, y down, z forward; the head's centre at depth 1",
         unit="distance of the head's centre",
@@ -57,9 +57,9 @@ class Synface:
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
         """Check that there is a split and that every image has a depth map; nothing is written."""
-        self._found()
+        self._find_pairs()
 
-    def _found(self) -> dict[str, list[Pair]]:
+    def _find_pairs(self) -> dict[str, list[Pair]]:
         found = {name: find_pairs(self.root / name) for name in self.card.splits if (self.root / name).is_dir()}
         if not found:
             raise UserError(f"{self.root}: no folder train/, val/ or test/ in it")
@@ -68,11 +68,11 @@ class Synface:
     @property
     def version(self) -> str:
         """Hash of the files and of the crop options."""
-        pairs = [pair for split in self._found().values() for pair in split]
+        pairs = [pair for split in self._find_pairs().values() for pair in split]
         files = [file for pair in pairs for file in (pair.image, pair.depth, pair.mask) if file is not None]
         files += [truth for name in self.card.splits if (truth := self.root / name / TRUTH).is_file()]
-        how = {name: value for name, value in asdict(self._config).items() if name != "root"}
-        return hash_data([hash_files(self.root, files, self._cache), how])
+        options = {name: value for name, value in asdict(self._config).items() if name != "root"}
+        return hash_data([hash_files(self.root, files, self._cache), options])
 
     def split(self, name: str) -> Split:
         """Return a split; raises UserError if it does not exist."""
@@ -86,4 +86,4 @@ def _absent_keys(root: Path) -> tuple[str, ...]:
     """Return the keys missing from some split: those of the optional mask/ and truth.csv."""
     splits = [root / name for name in Synface.card.splits if (root / name).is_dir()]
     masked, known = (all((split / name).exists() for split in splits) for name in ("mask", TRUTH))
-    return (*(() if masked else ("mask",)), *(() if known else OF_TRUTH))
+    return (*(() if masked else ("mask",)), *(() if known else TRUTH_KEYS))

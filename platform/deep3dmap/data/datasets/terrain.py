@@ -119,7 +119,7 @@ class Terrain:
     def _seconds(self) -> float:
         c = self._config
         pixels = c.width * c.height * c.supersample**2 / (160 * 120 * 9)
-        return 0.5 + (c.train_views + c.val_views + c.test_views) * terrain.SECONDS_A_VIEW * max(pixels, 0.3)
+        return 0.5 + (c.train_views + c.val_views + c.test_views) * terrain.SECONDS_PER_VIEW * max(pixels, 0.3)
 
     def _missing_jobs(self) -> list[tuple[Path, terrain.TerrainRecipe]]:
         return [job for job in self._jobs() if not job[0].is_dir()]

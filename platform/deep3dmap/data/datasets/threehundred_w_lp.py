@@ -12,7 +12,14 @@ from deep3dmap.core.dataset import Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
-from deep3dmap.data.datasets.fitted_faces import FaceModel, FaceSplit, Reading, find_photographs, load_face_model, model_files
+from deep3dmap.data.datasets.fitted_faces import (
+    FaceModel,
+    FaceSplit,
+    SampleContents,
+    find_photographs,
+    load_face_model,
+    model_files,
+)
 from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.formats.threehundred_w_lp import read_face
 from deep3dmap.geometry.face_crop import INFERENCE_FACTOR, detector_box_of_square
@@ -71,8 +78,8 @@ class ThreeHundredWLP:
         """Hash of the photographs, the fits, the model and the reading options."""
         files = [file.with_suffix(suffix) for _, file in self._files for suffix in (".jpg", ".mat")]
         extra = [hash_files(file.parent, [file], self._cache) for file in model_files(self._config.model, self._config.atlas)]
-        how = {name: value for name, value in asdict(self._config).items() if name not in ("root", "model", "atlas")}
-        return hash_data([hash_files(self.root, files, self._cache), extra, how])
+        options = {name: value for name, value in asdict(self._config).items() if name not in ("root", "model", "atlas")}
+        return hash_data([hash_files(self.root, files, self._cache), extra, options])
 
     def split(self, name: str) -> Split:
         """Return a split. Training samples contain crop, crop_from_image and, with a model, position_map."""
@@ -80,7 +87,7 @@ class ThreeHundredWLP:
             raise unknown("split of threehundred_w_lp", name, self.card.splits)
         chosen = [pair for index, pair in enumerate(self._files) if (index % EVERY_NTH == EVERY_NTH - 1) == (name == "val")]
         training = name == "train"
-        reading = Reading(
+        reading = SampleContents(
             evaluation=not training or self._config.train_with_image,
             training=training,
             crop_size=self._config.crop_size,

@@ -100,8 +100,8 @@ class ViewFolders:
             for frame in evenly_chosen(read_frames(folder), self._config.views):
                 files += [frame.image, *([frame.mask] if frame.mask else [])]
             files += [folder / MESH] if self._config.meshes else []
-        how = {name: value for name, value in asdict(self._config).items() if name != "root"}
-        return hash_data([hash_files(self.root, files, self._cache), how])
+        options = {name: value for name, value in asdict(self._config).items() if name != "root"}
+        return hash_data([hash_files(self.root, files, self._cache), options])
 
     def split(self, name: str) -> Split:
         """Return all objects; raises UserError for a name other than train and test."""

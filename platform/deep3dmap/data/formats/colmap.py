@@ -20,7 +20,7 @@ from deep3dmap.geometry.cameras import invert, scale_intrinsics
 from deep3dmap.geometry.rotations import matrix_of_quaternion, quaternion_of_matrix
 
 Array = NDArray[np.float64]
-LONGEST_NAME = 255  # longest file name that common file systems allow
+MAX_NAME_LENGTH = 255  # longest file name that common file systems allow
 PLACES = ("sparse/0", "sparse", ".")
 
 
@@ -105,9 +105,9 @@ def _suffix(folder: Path) -> str | None:
 
 def _frame(images: Path, record: ImageRecord, cameras: dict[int, CameraRecord], model: Path) -> Frame:
     if record.camera not in cameras:
-        raise UserError(f"{model}: image '{_short(record.name)}' has camera {record.camera}, which is not in the model")
-    if len(record.name) > LONGEST_NAME or not (images / record.name).is_file():
-        raise UserError(f"{images / _short(record.name)}: the image is missing; the model refers to it")
+        raise UserError(f"{model}: image '{_shorten(record.name)}' has camera {record.camera}, which is not in the model")
+    if len(record.name) > MAX_NAME_LENGTH or not (images / record.name).is_file():
+        raise UserError(f"{images / _shorten(record.name)}: the image is missing; the model refers to it")
     camera = cameras[record.camera]
     _check_numbers(record, camera, model)
     height, width = _size(images / record.name, camera)
@@ -122,13 +122,13 @@ def _check_numbers(record: ImageRecord, camera: CameraRecord, model: Path) -> No
     """Raise UserError for an invalid pose or camera."""
     numbers = np.array([*record.quaternion, *record.translation])
     if not np.isfinite(numbers).all() or not any(record.quaternion):
-        raise UserError(f"{model}: the pose of image '{_short(record.name)}' is not finite or its quaternion is zero")
+        raise UserError(f"{model}: the pose of image '{_shorten(record.name)}' is not finite or its quaternion is zero")
     focal = camera.parameters[:1] if camera.model.startswith(("SIMPLE", "RADIAL")) else camera.parameters[:2]
     if not np.isfinite(camera.parameters).all() or min(*focal, camera.width, camera.height, 1) <= 0:
         raise UserError(f"{model}: camera {record.camera} needs finite numbers, a size and a focal length above 0")
 
 
-def _short(name: str) -> str:
+def _shorten(name: str) -> str:
     return name if len(name) <= 80 else f"{name[:77]}..."
 
 

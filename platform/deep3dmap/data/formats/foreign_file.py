@@ -40,8 +40,8 @@ class _Reader:
             try:
                 process.stdin.write(request.encode())
                 process.stdin.flush()
-                about, data = struct.unpack(FRAME, _exactly(process.stdout, struct.calcsize(FRAME)))
-                return json.loads(_exactly(process.stdout, about)), _exactly(process.stdout, data)
+                about, data = struct.unpack(FRAME, _read_exactly(process.stdout, struct.calcsize(FRAME)))
+                return json.loads(_read_exactly(process.stdout, about)), _read_exactly(process.stdout, data)
             except (OSError, EOFError) as error:
                 self._process = None
                 process.kill()
@@ -95,7 +95,7 @@ def _read(kind: str, file: Path, what: str, names: tuple[str, ...]) -> Fields:
     return fields
 
 
-def _exactly(stream: Any, count: int) -> bytes:
+def _read_exactly(stream: Any, count: int) -> bytes:
     data: bytes = stream.read(count)
     if len(data) != count:
         raise EOFError

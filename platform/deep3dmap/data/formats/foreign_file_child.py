@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-OWN_BYTES = 1 << 30  # address space for the interpreter and its libraries
-SECONDS = 120
+INTERPRETER_BYTES = 1 << 30  # address space for the interpreter and its libraries
+TIMEOUT_SECONDS = 120
 
 
 def main() -> None:
     """Serve requests until standard input is closed."""
     for line in sys.stdin.buffer:
         request = json.loads(line)
-        signal.alarm(SECONDS)
-        about, data = _answer(request["kind"], Path(request["file"]), request["names"])
+        signal.alarm(TIMEOUT_SECONDS)
+        about, data = _handle_request(request["kind"], Path(request["file"]), request["names"])
         signal.alarm(0)
         head = json.dumps(about).encode()
         sys.stdout.buffer.write(struct.pack("<QQ", len(head), sum(map(len, data))) + head)
@@ -29,9 +29,9 @@ def main() -> None:
         sys.stdout.buffer.flush()
 
 
-def _answer(kind: str, file: Path, names: list[str]) -> tuple[dict[str, Any], list[bytes]]:
+def _handle_request(kind: str, file: Path, names: list[str]) -> tuple[dict[str, Any], list[bytes]]:
     # Compressed arrays may be many times larger than their file, but not arbitrarily large.
-    most = OWN_BYTES + 16 * file.stat().st_size
+    most = INTERPRETER_BYTES + 16 * file.stat().st_size
     limits = soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     # A limit set from outside, for example by a batch system, is never raised.
     lowest = min(limit for limit in (most, soft, hard) if limit != resource.RLIM_INFINITY)
@@ -39,8 +39,8 @@ def _answer(kind: str, file: Path, names: list[str]) -> tuple[dict[str, Any], li
     try:
         found = list(_matlab(file) if kind == "matlab" else _hdf5(file, names))
     except Exception as error:
-        why = " ".join(str(error).split())[:160] or type(error).__name__
-        return {"error": f"not a readable {'MATLAB' if kind == 'matlab' else 'HDF5'} file ({why}); restore it"}, []
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        return {"error": f"not a readable {'MATLAB' if kind == 'matlab' else 'HDF5'} file ({reason}); restore it"}, []
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limits)
     entries = [{"path": path, "dtype": array.dtype.str, "shape": array.shape, "bytes": array.nbytes} for path, array in found]

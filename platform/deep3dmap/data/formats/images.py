@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.files import reading
 
-MOST_PIXELS = 1 << 26
+MAX_PIXELS = 1 << 26
 MEND = "restore the file or drop the frame"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 
@@ -46,7 +46,7 @@ def image_size(file: Path) -> tuple[int, int]:
 
 def check_image_size(file: Path, image: Any) -> None:
     """Raise UserError if an image opened by Pillow has implausibly many pixels, before any of them is decoded."""
-    if image.height * image.width > MOST_PIXELS:
+    if image.height * image.width > MAX_PIXELS:
         raise UserError(f"{file}: {image.width}x{image.height} pixels are beyond any photograph; {MEND}, or scale it down")
 
 

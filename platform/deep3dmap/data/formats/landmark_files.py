@@ -9,7 +9,7 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.core.files import check_finite, read_npy, reading
 
 SUFFIXES = (".pts", ".txt", ".npy")
-FROM_PTS = -0.5  # iBUG uses 1-based pixels; in this package, the first pixel's centre is at 0.5
+PTS_OFFSET = -0.5  # iBUG uses 1-based pixels; in this package, the first pixel's centre is at 0.5
 
 
 def read_landmarks(file: Path) -> NDArray[np.float32]:
@@ -19,13 +19,13 @@ def read_landmarks(file: Path) -> NDArray[np.float32]:
     Raises UserError naming the file.
     """
     with reading(file, "table of landmarks"):
-        values = read_npy(file, "table of landmarks") if file.suffix == ".npy" else _table(file)
+        values = read_npy(file, "table of landmarks") if file.suffix == ".npy" else _parse_table(file)
     if values.ndim == 2 and values.shape[0] in (2, 3) and values.shape[1] == 68:
         values = values.T
     if values.ndim != 2 or values.shape[0] != 68 or values.shape[1] not in (2, 3) or not np.isfinite(values).all():
         raise UserError(f"{file}: expected 68 rows of two or three finite numbers, got {values.shape}")
     with np.errstate(over="ignore"):
-        pixels = (values[:, :2] + (FROM_PTS if file.suffix == ".pts" else 0.5)).astype(np.float32)
+        pixels = (values[:, :2] + (PTS_OFFSET if file.suffix == ".pts" else 0.5)).astype(np.float32)
     # A finite float64 may overflow float32.
     check_finite(file, {"the table": pixels})
     return pixels
@@ -39,8 +39,8 @@ def landmark_file(folder: Path, name: str) -> Path:
     raise UserError(f"{folder}: no landmarks for '{name}' ({name}{', '.join(SUFFIXES)})")
 
 
-def _table(file: Path) -> NDArray[np.float64]:
+def _parse_table(file: Path) -> NDArray[np.float64]:
     text = file.read_text(encoding="utf-8")
-    inside = text.partition("{")[2].partition("}")[0] if "{" in text else text
-    rows = [line.replace(",", " ").split() for line in inside.splitlines() if line.strip()]
+    body = text.partition("{")[2].partition("}")[0] if "{" in text else text
+    rows = [line.replace(",", " ").split() for line in body.splitlines() if line.strip()]
     return np.array([[float(value) for value in row] for row in rows])

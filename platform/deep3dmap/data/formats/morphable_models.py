@@ -84,14 +84,14 @@ def read_basel_2017(file: Path) -> MorphableModel:
         raise UserError(f"{file}: reading BFM 2017 needs the package h5py")
     if not file.is_file():
         raise UserError(f"{file}: not found; the model is licensed, see faces.dmi.unibas.ch")
-    names = [name for part in ("shape", "expression", "color") for name in _fields_of(part)]
+    names = [name for part in ("shape", "expression", "color") for name in _component_fields(part)]
     arrays = read_hdf5(file, (*names, CELLS))
     with reading(file, ".h5 of BFM 2017 or 2019"):
         mean = _points(arrays["shape/model/mean"] + arrays["expression/model/mean"])
-        bases = [part for kind in ("shape", "expression") for part in _principal(arrays, kind)]
+        bases = [part for kind in ("shape", "expression") for part in _read_components(arrays, kind)]
         cells = arrays[CELLS]
         faces = (cells.T if cells.shape[0] == 3 else cells).astype(np.int64)
-        colors = (_points(arrays["color/model/mean"]), *_principal(arrays, "color"))
+        colors = (_points(arrays["color/model/mean"]), *_read_components(arrays, "color"))
         landmarks = _landmark_ids(file.parent / LANDMARKS)
         about = {"name": "Basel Face Model 2017", "unit": "millimetre", "source": "Gerig et al., FG 2018"}
         return _model(file, mean, faces, cylindrical_uv(mean), tuple(bases), landmarks, colors, about)
@@ -117,8 +117,8 @@ def _model(
     about: Mapping[str, Any] | None = None,
 ) -> MorphableModel:
     identity, identity_sigma, expression, expression_sigma = bases
-    none = (np.full((len(mean), 3), GREY), np.zeros((len(mean), 3, 0)), np.zeros(0))
-    albedo, albedo_basis, albedo_sigma = none if colors is None else colors
+    no_colors = (np.full((len(mean), 3), GREY), np.zeros((len(mean), 3, 0)), np.zeros(0))
+    albedo, albedo_basis, albedo_sigma = no_colors if colors is None else colors
     if len(uv) != len(mean):
         raise UserError(f"{file}: {len(mean)} vertices, but the atlas has {len(uv)}; take both from one model")
     with reading(file, "morphable model"):
@@ -154,11 +154,11 @@ def _landmark_ids(file: Path) -> NDArray[np.int64]:
     return ids
 
 
-def _fields_of(part: str) -> list[str]:
+def _component_fields(part: str) -> list[str]:
     return [f"{part}/model/{name}" for name in ("mean", "pcaBasis", "pcaVariance")]
 
 
-def _principal(arrays: dict[str, NDArray[Any]], part: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def _read_components(arrays: dict[str, NDArray[Any]], part: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     variance = np.asarray(arrays[f"{part}/model/pcaVariance"], np.float64).ravel()
     return _basis(arrays[f"{part}/model/pcaBasis"]), np.sqrt(variance)
 

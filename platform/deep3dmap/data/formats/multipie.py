@@ -79,14 +79,16 @@ def parse_name(file: Path) -> Photograph:
     return photograph
 
 
-def is_name(file: Path) -> bool:
+def is_photograph_name(file: Path) -> bool:
     """Return whether a file name has the form of a Multi-PIE photograph."""
     return _NAME.match(file.stem) is not None
 
 
 def find_photographs(root: Path) -> dict[Photograph, Path]:
     """Return all photographs below a folder; raises UserError for invalid names and duplicates."""
-    return _unique(file for suffix in ("png", "jpg") for file in root.rglob(f"*.{suffix}") if is_name(file))
+    return _index_photographs(
+        file for suffix in ("png", "jpg") for file in root.rglob(f"*.{suffix}") if is_photograph_name(file)
+    )
 
 
 def read_list(file: Path, root: Path) -> dict[Photograph, Path]:
@@ -95,11 +97,11 @@ def read_list(file: Path, root: Path) -> dict[Photograph, Path]:
     A pickle may contain only containers, text, numbers and arrays; anything else is rejected without being loaded. Paths are
     relative to `root`; absolute paths from another machine are matched by their trailing parts.
     """
-    paths = list(_csv_paths(file) if file.suffix == ".csv" else _texts(read_plain(file)))
-    return _unique(_located(root, path, file) for path in paths)
+    paths = list(_csv_paths(file) if file.suffix == ".csv" else _iterate_strings(read_json_or_pickle(file)))
+    return _index_photographs(_resolve_path(root, path, file) for path in paths)
 
 
-FARTHEST = 1e9  # pixels
+MAX_COORDINATE = 1e9  # pixels
 
 
 @dataclass(frozen=True)
@@ -121,13 +123,13 @@ def read_fits(file: Path) -> dict[str, Mapping[str, Any]]:
     """
     if file.suffix == ".npz":
         return _fits_of_arrays(file)
-    found = read_plain(file)
+    found = read_json_or_pickle(file)
     if not isinstance(found, dict):
         raise UserError(f"{file}: expected a dictionary from paths to fits, got {type(found).__name__}")
     return {Path(str(path)).stem: fit for path, fit in found.items() if isinstance(fit, dict)}
 
 
-def fit_of(fits: Mapping[str, Mapping[str, Any]], photograph: str, height: int, source: Path) -> Fit:
+def convert_fit(fits: Mapping[str, Mapping[str, Any]], photograph: str, height: int, source: Path) -> Fit:
     """Convert a stored fit to pixels with y down; raises UserError naming the fit and the invalid field.
 
     Stored fits are s R x + t in 0-based pixels with y up, so that y becomes `height` minus the stored value.
@@ -144,12 +146,12 @@ def fit_of(fits: Mapping[str, Mapping[str, Any]], photograph: str, height: int, 
     affine = np.concatenate([scale * rotation[:2], shift[:, None]], 1)
     affine[1] = -affine[1] + (0, 0, 0, height)
     affine[:, 3] += 0.5
-    if max(np.abs(landmarks).max(), np.abs(affine).max()) > FARTHEST:
-        raise UserError(f"{where}: lm68, R, s and t give positions beyond {FARTHEST:.0g} pixels; fit it again")
+    if max(np.abs(landmarks).max(), np.abs(affine).max()) > MAX_COORDINATE:
+        raise UserError(f"{where}: lm68, R, s and t give positions beyond {MAX_COORDINATE:.0g} pixels; fit it again")
     return Fit((landmarks + 0.5).astype(np.float32), affine)
 
 
-def read_plain(file: Path) -> Any:
+def read_json_or_pickle(file: Path) -> Any:
     """Read .json, or .pkl without executing any code in it; raises UserError naming the file."""
     if file.suffix in (".pkl", ".pickle"):
         return read_plain_pickle(file)
@@ -158,7 +160,7 @@ def read_plain(file: Path) -> Any:
 
 
 def _fits_of_arrays(file: Path) -> dict[str, Mapping[str, Any]]:
-    # Failed fits contain NaN, which `fit_of` reports when they are requested.
+    # Failed fits contain NaN, which `convert_fit` reports when they are requested.
     arrays = read_npz(file, "table of fits", ("names", "lm68", "s", "R", "t"), finite=False)
     if len({np.atleast_1d(array).shape[0] for array in arrays.values()}) > 1 or arrays["names"].ndim != 1:
         raise UserError(f"{file}: the arrays differ in length")
@@ -177,7 +179,7 @@ def _numbers(fit: Mapping[str, Any], field: str, shape: tuple[int, ...], where: 
     return values
 
 
-def _unique(files: Iterator[Path]) -> dict[Photograph, Path]:
+def _index_photographs(files: Iterator[Path]) -> dict[Photograph, Path]:
     found: dict[Photograph, Path] = {}
     for file in files:
         photograph = parse_name(file)
@@ -195,19 +197,19 @@ def _csv_paths(file: Path) -> Iterator[str]:
     yield from paths
 
 
-def _texts(data: Any) -> Iterator[str]:
+def _iterate_strings(data: Any) -> Iterator[str]:
     # Lists of face tools are nested by subject, light, expression and camera, but the file names contain the same information.
     if isinstance(data, str):
         yield data
     elif isinstance(data, dict):
         for value in data.values():
-            yield from _texts(value)
+            yield from _iterate_strings(value)
     elif isinstance(data, (list, tuple, np.ndarray)):
         for value in data:
-            yield from _texts(value)
+            yield from _iterate_strings(value)
 
 
-def _located(root: Path, path: str, source: Path) -> Path:
+def _resolve_path(root: Path, path: str, source: Path) -> Path:
     parts = [part for part in Path(path).parts if part not in ("/", ".", "..")]
     for start in range(len(parts)):
         file = root.joinpath(*parts[start:])

@@ -19,7 +19,7 @@ from deep3dmap.data.formats.images import check_image_size, image_size, read_gra
 from deep3dmap.data.formats.pose_conventions import OPENCV, OPENGL, check_convention
 
 CAMERAS = "transforms.json"
-MOST_SIDE = 1 << 16
+MAX_SIDE = 1 << 16
 
 
 class Frame(NamedTuple):
@@ -39,10 +39,10 @@ def write_views(
         names = {"file_path": f"view_{index:02d}.png", "mask_path": f"mask_{index:02d}.png"}
         write_image(folder / names["file_path"], image)
         write_gray16(folder / names["mask_path"], np.round(mask * 65535).astype(np.uint16))
-        placed = {"intrinsics": camera.intrinsics.tolist(), "transform_matrix": camera.world_from_camera.tolist()}
-        frames.append({**names, "w": camera.width, "h": camera.height, **placed})
-    about = {"camera_axes": OPENCV, "pixel_centers": 0.5, "unit": "metre", "frames": frames}
-    (folder / CAMERAS).write_text(json.dumps(about, indent=1))
+        camera_fields = {"intrinsics": camera.intrinsics.tolist(), "transform_matrix": camera.world_from_camera.tolist()}
+        frames.append({**names, "w": camera.width, "h": camera.height, **camera_fields})
+    metadata = {"camera_axes": OPENCV, "pixel_centers": 0.5, "unit": "metre", "frames": frames}
+    (folder / CAMERAS).write_text(json.dumps(metadata, indent=1))
 
 
 def read_frames(folder: Path, name: str = CAMERAS) -> list[Frame]:
@@ -58,7 +58,7 @@ def read_frames(folder: Path, name: str = CAMERAS) -> list[Frame]:
     axes = str(about.get("camera_axes", OPENGL))
     if axes not in (OPENCV, OPENGL):
         raise UserError(f"{file}: camera_axes must be '{OPENCV}' or '{OPENGL}', got '{axes}'")
-    frames = [_frame(folder, about, frame, f"{file}: frame {index}", axes) for index, frame in enumerate(about["frames"])]
+    frames = [_parse_frame(folder, about, frame, f"{file}: frame {index}", axes) for index, frame in enumerate(about["frames"])]
     other = OPENCV if axes == OPENGL else OPENGL
     poses = np.stack([frame.camera.world_from_camera for frame in frames])
     check_convention(poses, str(file), axes, f'Convert the matrices, or write "camera_axes": "{other}" in the file')
@@ -68,11 +68,11 @@ def read_frames(folder: Path, name: str = CAMERAS) -> list[Frame]:
 def read_mask(frame: Frame) -> NDArray[np.float32]:
     """Return the (H, W) coverage in [0, 1] from the mask file or the image's alpha channel; ones if there is neither."""
     if frame.mask is not None:
-        values = _gray(frame.mask)
+        values = _read_gray(frame.mask)
         if values.shape != (frame.camera.height, frame.camera.width):
             raise UserError(f"{frame.mask}: the mask has {values.shape} pixels, which differs from its image")
         return values
-    return _alpha(frame)
+    return _read_alpha(frame)
 
 
 def read_views(frames: Sequence[Frame], masked: bool = True) -> dict[str, NDArray[Any]]:
@@ -80,7 +80,7 @@ def read_views(frames: Sequence[Frame], masked: bool = True) -> dict[str, NDArra
     sizes = {(frame.camera.height, frame.camera.width) for frame in frames}
     if len(sizes) > 1:
         raise UserError(f"{frames[0].image.parent}: images of different sizes {sorted(sizes)}; resize them to one size")
-    images = np.stack([_checked_image(frame) for frame in frames])
+    images = np.stack([_read_checked_image(frame) for frame in frames])
     masks = {"masks": np.stack([read_mask(frame) for frame in frames])} if masked else {}
     return {
         "images": images,
@@ -90,7 +90,7 @@ def read_views(frames: Sequence[Frame], masked: bool = True) -> dict[str, NDArra
     }
 
 
-def _checked_image(frame: Frame) -> NDArray[np.float32]:
+def _read_checked_image(frame: Frame) -> NDArray[np.float32]:
     image, camera = read_image(frame.image), frame.camera
     if image.shape[1:] != (camera.height, camera.width):
         size = f"{image.shape[2]} x {image.shape[1]}"
@@ -98,7 +98,7 @@ def _checked_image(frame: Frame) -> NDArray[np.float32]:
     return image
 
 
-def _gray(file: Path) -> NDArray[np.float32]:
+def _read_gray(file: Path) -> NDArray[np.float32]:
     from PIL import Image
 
     with reading(file, "image"), Image.open(file) as opened:
@@ -108,7 +108,7 @@ def _gray(file: Path) -> NDArray[np.float32]:
     return read_image(file)[0]
 
 
-def _alpha(frame: Frame) -> NDArray[np.float32]:
+def _read_alpha(frame: Frame) -> NDArray[np.float32]:
     from PIL import Image
 
     with reading(frame.image, "image"), Image.open(frame.image) as opened:
@@ -118,7 +118,7 @@ def _alpha(frame: Frame) -> NDArray[np.float32]:
         return np.asarray(opened.getchannel("A"), np.float32) / np.float32(255)
 
 
-def _frame(folder: Path, about: dict[str, Any], frame: Any, where: str, axes: str) -> Frame:
+def _parse_frame(folder: Path, about: dict[str, Any], frame: Any, where: str, axes: str) -> Frame:
     if not isinstance(frame, dict) or "file_path" not in frame or "transform_matrix" not in frame:
         raise UserError(f"{where}: needs file_path and transform_matrix")
     image = _image_file(folder, str(frame["file_path"]), where)
@@ -127,7 +127,7 @@ def _frame(folder: Path, about: dict[str, Any], frame: Any, where: str, axes: st
         height, width = (int(merged["h"]), int(merged["w"])) if "h" in merged and "w" in merged else image_size(image)
         intrinsics = _intrinsics(merged, height, width)
         pose = check_pose(np.array(frame["transform_matrix"], np.float64), where)
-        if not (0 < height < MOST_SIDE and 0 < width < MOST_SIDE):
+        if not (0 < height < MAX_SIDE and 0 < width < MAX_SIDE):
             raise UserError(f"{where}: w and h must be image sizes in pixels, got {width} and {height}")
     if axes == OPENGL:
         pose = pose @ np.diag([1.0, -1.0, -1.0, 1.0])

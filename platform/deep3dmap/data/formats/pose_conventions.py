@@ -15,9 +15,9 @@ from deep3dmap.geometry.cameras import nearest_to_axes
 Array = NDArray[np.floating[Any]]
 OPENCV = "x right, y down, z forward"
 OPENGL = "x right, y up, z backwards"
-LEAST_VIEWS = 3
+MIN_VIEWS = 3
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
-_MEETS = 0.15  # largest distance of the axes from the common point, relative to the distance to the cameras
+_MAX_SPREAD = 0.15  # largest distance of the axes from the common point, relative to the distance to the cameras
 
 
 class Focus(NamedTuple):
@@ -49,20 +49,20 @@ def check_convention(world_from_camera: Array, source: str, axes: str, fix: str)
     fix: advice to the user if the file has the other axes. Fewer than three cameras, and cameras without a common point, as in
     a room seen from inside, are inconclusive and pass.
     """
-    if len(world_from_camera) < LEAST_VIEWS or _meets(world_from_camera):
+    if len(world_from_camera) < MIN_VIEWS or _axes_meet(world_from_camera):
         return
     other = OPENCV if axes == OPENGL else OPENGL
-    if _meets(world_from_camera @ _FLIP):
+    if _axes_meet(world_from_camera @ _FLIP):
         raise UserError(f"{source}: the cameras look away from their subject; the camera axes are {other}, not {axes}. {fix}")
     written = world_from_camera if axes == OPENCV else world_from_camera @ _FLIP
     inverse = np.linalg.inv(written)
-    if _meets(inverse) or _meets(inverse @ _FLIP):
+    if _axes_meet(inverse) or _axes_meet(inverse @ _FLIP):
         raise UserError(f"{source}: the poses are world-to-camera, not camera-to-world; write the inverse matrices")
 
 
-def _meets(poses: Array) -> bool:
+def _axes_meet(poses: Array) -> bool:
     eyes = poses[:, :3, 3]
     if np.ptp(eyes, axis=0).max() < 1e-3 * (1e-9 + np.abs(eyes).max()):
         return False  # cameras at the same position, which would be the point nearest to all axes
     found = focus(poses)
-    return found.in_front > 0.9 and found.spread < _MEETS
+    return found.in_front > 0.9 and found.spread < _MAX_SPREAD

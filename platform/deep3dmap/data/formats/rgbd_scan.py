@@ -11,7 +11,7 @@ from deep3dmap.core.dataset import LazySequence
 from deep3dmap.core.errors import UserError
 from deep3dmap.geometry.depth_registration import register_depth
 
-FARTHEST_MEDIAN = 50.0  # largest plausible median depth of a scan in metres; beyond it, the unit must be wrong
+MAX_MEDIAN_DEPTH = 50.0  # largest plausible median depth of a scan in metres; beyond it, the unit must be wrong
 
 
 @dataclass(frozen=True)

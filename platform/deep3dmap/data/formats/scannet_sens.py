@@ -23,8 +23,8 @@ VERSION = 4
 COLOR_SUFFIXES = {1: "png", 2: "jpg"}
 RAW_DEPTH, ZLIB_DEPTH = 0, 1
 MATRICES = ("intrinsic_color", "extrinsic_color", "intrinsic_depth", "extrinsic_depth")
-LONGEST_NAME = 1 << 16
-MOST_PIXELS = 1 << 24
+MAX_NAME_LENGTH = 1 << 16
+MAX_PIXELS = 1 << 24
 FRAME_BYTES = 64 + 4 * 8  # pose, times, lengths
 
 
@@ -81,9 +81,9 @@ def _write(file: Path, folder: Path, intrinsic: Path) -> None:
 
 def _header(file: Path, stream: BinaryIO) -> SensHeader:
     version, length = _unpack(file, stream, "<IQ")
-    if version != VERSION or length > LONGEST_NAME:
+    if version != VERSION or length > MAX_NAME_LENGTH:
         raise UserError(f"{file}: not a .sens file of version {VERSION}; download it again")
-    _take(file, stream, length)
+    _read_exactly(file, stream, length)
     matrices = {name: _matrix(file, stream) for name in MATRICES}
     color, depth, _, _, width, height, per_metre, frames = _unpack(file, stream, "<iiIIIIfQ")
     if color not in COLOR_SUFFIXES or depth not in (RAW_DEPTH, ZLIB_DEPTH) or per_metre <= 0:
@@ -92,7 +92,7 @@ def _header(file: Path, stream: BinaryIO) -> SensHeader:
         )
     if not (np.isfinite(list(matrices.values())).all() and 0 < per_metre < np.inf):
         raise UserError(f"{file}: NaN or infinity among its cameras or depth units; download it again")
-    if not 0 < width * height <= MOST_PIXELS:
+    if not 0 < width * height <= MAX_PIXELS:
         raise UserError(f"{file}: depth maps of {width}x{height} pixels are beyond any sensor; download it again")
     if frames * FRAME_BYTES > file.stat().st_size:
         raise UserError(f"{file}: its header lists {frames} frames, but the file is too short for them; download it again")
@@ -108,7 +108,7 @@ def _frames(file: Path, start: int, header: SensHeader) -> Iterator[SensFrame]:
             if np.isnan(pose).any():
                 raise UserError(f"{file}, frame {number}: its pose contains NaN; download it again")
             _, _, color_bytes, depth_bytes = _unpack(file, stream, "<QQQQ")
-            color, depth = _take(file, stream, color_bytes), _take(file, stream, depth_bytes)
+            color, depth = _read_exactly(file, stream, color_bytes), _read_exactly(file, stream, depth_bytes)
             yield SensFrame(color, _depth(f"{file}, frame {number}", depth, header), pose)
 
 
@@ -123,14 +123,14 @@ def _depth(where: str, encoded: bytes, header: SensHeader) -> NDArray[np.uint16]
 
 
 def _matrix(file: Path, stream: BinaryIO) -> NDArray[np.float32]:
-    return np.frombuffer(_take(file, stream, 64), "<f4").reshape(4, 4)
+    return np.frombuffer(_read_exactly(file, stream, 64), "<f4").reshape(4, 4)
 
 
 def _unpack(file: Path, stream: BinaryIO, form: str) -> tuple[Any, ...]:
-    return struct.unpack(form, _take(file, stream, struct.calcsize(form)))
+    return struct.unpack(form, _read_exactly(file, stream, struct.calcsize(form)))
 
 
-def _take(file: Path, stream: BinaryIO, count: int) -> bytes:
+def _read_exactly(file: Path, stream: BinaryIO, count: int) -> bytes:
     data = stream.read(count) if count <= file.stat().st_size else b""
     if len(data) != count:
         raise UserError(f"{file}: the file ends early; download it again")

@@ -27,7 +27,7 @@ from deep3dmap.core.pinhole_camera import check_pose
 from deep3dmap.core.ply import to_ply
 from deep3dmap.core.reconstruction import read_mesh
 from deep3dmap.data.formats.images import image_size, read_gray16, read_image, write_image, write_millimetres
-from deep3dmap.data.formats.rgbd_scan import FARTHEST_MEDIAN, RgbdCameras, Scan, make_scan, pinhole
+from deep3dmap.data.formats.rgbd_scan import MAX_MEDIAN_DEPTH, RgbdCameras, Scan, make_scan, pinhole
 
 NOMINAL_DEPTH = (585.0, 585.0, 320.0, 240.0)  # fx, fy, cx, cy of the dataset, integer centres
 NOMINAL_COLOR = (525.0, 525.0, 320.0, 240.0)  # fx, fy, cx, cy of the Kinect's colour camera at 640x480
@@ -105,7 +105,7 @@ def read_depth(file: Path, depth_scale: float = 0.001) -> NDArray[np.float32]:
     depth[np.isin(values, INVALID_DEPTHS)] = 0
     sparse = depth[::4, ::4]
     median = float(np.median(sparse[sparse > 0])) if (sparse > 0).any() else 0.0
-    if median > FARTHEST_MEDIAN:
+    if median > MAX_MEDIAN_DEPTH:
         raise UserError(
             f"{file}: the median depth is {median:.0f} m, so the unit is wrong; set dataset.depth_scale (metres per unit)"
         )
@@ -114,7 +114,7 @@ def read_depth(file: Path, depth_scale: float = 0.001) -> NDArray[np.float32]:
 
 def read_cameras(folder: Path, color_camera: Sequence[float] = (), depth_camera: Sequence[float] = ()) -> RgbdCameras:
     """Return the two cameras of a scan: from camera-intrinsics.txt, the nominal ones, or the given fx, fy, cx, cy."""
-    file = _beside(folder, "camera-intrinsics.txt")
+    file = _find_in_folder_or_parent(folder, "camera-intrinsics.txt")
     nominal = pinhole(NOMINAL_DEPTH, "7-Scenes")
     depth = nominal if file is None else _read_intrinsics(file)
     color, color_from_depth = depth, np.eye(4)
@@ -138,7 +138,7 @@ def _read_intrinsics(file: Path) -> NDArray[np.float64]:
 
 def read_world_to_zup(folder: Path) -> NDArray[np.float64]:
     """Return the (4, 4) transform from the scan's world to z up and floor at z = 0; raises UserError if there is none."""
-    file = _beside(folder, "world_to_zup.txt")
+    file = _find_in_folder_or_parent(folder, "world_to_zup.txt")
     if file is None:
         raise UserError(f"{folder}: align_to_zup needs world_to_zup.txt (4x4) next to the frames; add it or set it to false")
     return check_pose(_numbers(file, (4, 4)), str(file))
@@ -237,5 +237,5 @@ def _numbers(file: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
     return values.reshape(shape)
 
 
-def _beside(folder: Path, name: str) -> Path | None:
+def _find_in_folder_or_parent(folder: Path, name: str) -> Path | None:
     return next((place / name for place in (folder, folder.parent) if (place / name).is_file()), None)

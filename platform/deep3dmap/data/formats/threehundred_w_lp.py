@@ -21,7 +21,7 @@ from deep3dmap.data.formats.foreign_file import read_matlab
 from deep3dmap.geometry.face_pose import HeadPose
 
 JPEG_QUALITY = 95
-FROM_FILE = -0.5  # converts 1-based coordinates to ones with the first pixel's centre at 0.5
+ONE_BASED_OFFSET = -0.5  # converts 1-based coordinates to ones with the first pixel's centre at 0.5
 _TEXT_BYTES = 116
 _TEXT = b"MATLAB 5.0 MAT-file, 300W-LP layout"
 
@@ -66,7 +66,7 @@ def write_face(file: Path, face: FittedFace) -> None:
     """
     import scipy.io
 
-    points = face.landmarks.T - np.array([[FROM_FILE], [FROM_FILE], [0]])
+    points = face.landmarks.T - np.array([[ONE_BASED_OFFSET], [ONE_BASED_OFFSET], [0]])
     fields: dict[str, Any] = {
         "Pose_Para": face.pose.parameters(),
         "Shape_Para": face.shape.astype(np.float64)[:, None],
@@ -145,7 +145,7 @@ def _landmarks(fields: dict[str, Any], file: Path) -> tuple[NDArray[np.float32],
             points = np.zeros((68, 3), np.float32)
             with np.errstate(over="ignore"):
                 points[:, :rows] = values
-            points[:, :2] = values[:, :2] + FROM_FILE
+            points[:, :2] = values[:, :2] + ONE_BASED_OFFSET
             check_finite(file, {name: points})
             return points, rows == 3
     raise UserError(f"{file}: no 68 landmarks, neither a field 'pt3d_68' of 3x68 nor 'pt2d' of 2x68 numbers")

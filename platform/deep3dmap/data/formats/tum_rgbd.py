@@ -39,8 +39,8 @@ def read_scan(folder: Path, stride: int = 1, max_frames: int = 0, camera: list[f
     Raises UserError naming the file or line for damaged lists, and if no image has a depth map and a pose close in time.
     """
     pose_times, poses = read_trajectory(folder / "groundtruth.txt")
-    color_times, colors = _list(folder / "rgb.txt")
-    depth_times, depths = _list(folder / "depth.txt")
+    color_times, colors = _read_file_list(folder / "rgb.txt")
+    depth_times, depths = _read_file_list(folder / "depth.txt")
     if not len(poses):
         raise UserError(f"{folder / 'groundtruth.txt'}: no poses in it")
     pose_at, pose_late = nearest_in_time(pose_times, color_times)
@@ -57,7 +57,7 @@ def read_scan(folder: Path, stride: int = 1, max_frames: int = 0, camera: list[f
     return make_scan(images, registered, RgbdCameras(intrinsics, intrinsics, np.eye(4)), poses[pose_at[frames]], size)
 
 
-def _list(file: Path) -> tuple[NDArray[np.float64], list[Path]]:
+def _read_file_list(file: Path) -> tuple[NDArray[np.float64], list[Path]]:
     times, files, late = [], [], increasing_times()
     for number, words in read_words(file):
         try:

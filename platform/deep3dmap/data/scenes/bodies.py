@@ -95,9 +95,9 @@ def _template() -> BodyTemplate:
 def make_body(job: Job) -> None:
     """Generate one sample: views, cameras, mesh.ply and truth.npz."""
     plan, template = job.plan, _template()
-    who = item_seed("bodies", plan.seed, _person(plan, job.split, job.index))
+    person_seed = item_seed("bodies", plan.seed, _person(plan, job.split, job.index))
     rng = np.random.default_rng(item_seed("bodies", plan.seed, job.split, job.index))
-    betas, clothes = sample_person(np.random.default_rng(who))
+    betas, clothes = sample_person(np.random.default_rng(person_seed))
     body, light = sample_body(rng, template, betas), sample_light(rng)
     vertices = template.vertices(body.parameters())[0].numpy()
     surface = _surface(vertices, light, clothes)
@@ -150,10 +150,12 @@ def _truth(body: Body, vertices: Array, cameras: list[Camera], light: Array) -> 
         "translation": body.translation,
         "light_harmonics": light_harmonics(light),
     }
-    return {name: array.astype(np.float32) for name, array in arrays.items()} | {"world_from_template": _placed(body)}
+    return {name: array.astype(np.float32) for name, array in arrays.items()} | {
+        "world_from_template": _world_from_template(body)
+    }
 
 
-def _placed(body: Body) -> NDArray[np.float64]:
+def _world_from_template(body: Body) -> NDArray[np.float64]:
     """Return the rigid transform (4, 4) that combines `global_orient`, about the root joint, and `translation`."""
     root = _template().joints({"betas": torch.from_numpy(body.betas.astype(np.float32))[None]})[0, 0].double().numpy()
     motion = np.eye(4)

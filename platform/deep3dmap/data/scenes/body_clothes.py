@@ -65,41 +65,41 @@ def color_at(clothes: Clothes, place: Tensor) -> Tensor:
     x, y, z = place
     across = x.abs()
     arm = across > 0.2
-    color = _plain(clothes.skin, x)
-    color = _worn(color, (y < 0.99) & (y > clothes.legs) & ~arm, _plain(clothes.trousers, x))
+    color = _expand_color(clothes.skin, x)
+    color = _overlay(color, (y < 0.99) & (y > clothes.legs) & ~arm, _expand_color(clothes.trousers, x))
     collar = (x**2 + (z + 0.015) ** 2 < 0.078**2) & (y > 1.40) | (y > 1.49)
     shirt = (y > clothes.hem) & ~collar & (across < clothes.sleeves)
-    color = _worn(color, shirt, _shirt(clothes, x, y))
-    color = _worn(color, (y < 0.095) & ~arm, _plain(clothes.shoes, x))
+    color = _overlay(color, shirt, _shirt(clothes, x, y))
+    color = _overlay(color, (y < 0.095) & ~arm, _expand_color(clothes.shoes, x))
     return _head(clothes, color, x, y, z)
 
 
 def _head(clothes: Clothes, color: Tensor, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     front = z > 0.03
     hair = (y > 1.545 + 0.05 * torch.sin(40 * z)) & (z < 0.015) | (y > 1.645 + clothes.hairline)
-    color = _worn(color, hair & (x.abs() < 0.2), _plain(clothes.hair, x))
+    color = _overlay(color, hair & (x.abs() < 0.2), _expand_color(clothes.hair, x))
     for side in (-1, 1):
         eye = ((x - side * 0.031) / 0.012) ** 2 + ((y - 1.640) / 0.0065) ** 2
-        color = _worn(color, (eye < 1) & front, _plain(np.array([0.7, 0.68, 0.66]), x))
-        color = _worn(color, (eye < 0.3) & front, _plain(np.array([0.03, 0.02, 0.02]), x))
+        color = _overlay(color, (eye < 1) & front, _expand_color(np.array([0.7, 0.68, 0.66]), x))
+        color = _overlay(color, (eye < 0.3) & front, _expand_color(np.array([0.03, 0.02, 0.02]), x))
         brow = ((x - side * 0.033) / 0.017) ** 2 + ((y - 1.660) / 0.004) ** 2
-        color = _worn(color, (brow < 1) & front, _plain(clothes.hair, x))
+        color = _overlay(color, (brow < 1) & front, _expand_color(clothes.hair, x))
     mouth = (x / 0.024) ** 2 + ((y - 1.563) / 0.006) ** 2
-    return _worn(color, (mouth < 1) & front, _plain(clothes.skin * (0.75, 0.45, 0.45), x))
+    return _overlay(color, (mouth < 1) & front, _expand_color(clothes.skin * (0.75, 0.45, 0.45), x))
 
 
 def _shirt(clothes: Clothes, x: Tensor, y: Tensor) -> Tensor:
-    plain = _plain(clothes.shirt, x)
+    plain = _expand_color(clothes.shirt, x)
     if clothes.stripes == 0:
         return plain
     wave = torch.sin(2 * np.pi * clothes.stripes * (x if clothes.upright else y))
-    return _worn(plain, wave > 0.3, _plain(clothes.stripe, x))
+    return _overlay(plain, wave > 0.3, _expand_color(clothes.stripe, x))
 
 
-def _plain(color: Array, like: Tensor) -> Tensor:
+def _expand_color(color: Array, like: Tensor) -> Tensor:
     flat = torch.as_tensor(color, dtype=like.dtype).clamp(0, 1)
     return flat.reshape(3, *[1] * like.dim()).expand(3, *like.shape)
 
 
-def _worn(under: Tensor, where: Tensor, over: Tensor) -> Tensor:
+def _overlay(under: Tensor, where: Tensor, over: Tensor) -> Tensor:
     return torch.where(where, over, under)

@@ -138,18 +138,18 @@ def body_surface() -> tuple[Array, NDArray[np.int64]]:
     values = np.concatenate([field(slab.reshape(-1, 3)) for slab in grid]).reshape(grid.shape[:3])
     vertices, faces, _, _ = marching_cubes(values, 0.0, allow_degenerate=False)
     points = vertices.astype(np.float64) * SPACING + [axis[0] for axis in axes]
-    faces = _outward(points, faces.astype(np.int64))
-    points = _relaxed(points, faces)
+    faces = _orient_outwards(points, faces.astype(np.int64))
+    points = _smooth_points(points, faces)
     points[:, 1] -= points[:, 1].min()
     return points, faces
 
 
-def _outward(points: Array, faces: NDArray[np.int64]) -> NDArray[np.int64]:
+def _orient_outwards(points: Array, faces: NDArray[np.int64]) -> NDArray[np.int64]:
     volume = np.linalg.det(points[faces]).sum()
     return faces if volume > 0 else faces[:, ::-1].copy()
 
 
-def _relaxed(points: Array, faces: NDArray[np.int64], rounds: int = 12) -> Array:
+def _smooth_points(points: Array, faces: NDArray[np.int64], rounds: int = 12) -> Array:
     # Moves every vertex towards the mean of its neighbours and projects it back onto the surface, which removes slivers.
     from scipy.sparse import coo_array
 

@@ -11,12 +11,19 @@ from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.data.formats.clevr import image_name, write_scenes
 from deep3dmap.data.formats.images import write_gray16, write_image
 from deep3dmap.data.generation import item_seed, make_items
-from deep3dmap.data.scenes.clevr_layout import LayoutRules, Thing, directions, relationships, sample_camera, sample_things
+from deep3dmap.data.scenes.clevr_layout import (
+    LayoutRules,
+    SceneObject,
+    directions,
+    relationships,
+    sample_camera,
+    sample_objects,
+)
 from deep3dmap.data.scenes.clevr_render import Picture, draw, sample_lights
 from deep3dmap.geometry.cameras import project
 
 # Minimum visible area of an object as a fraction of the image: 200 of CLEVR's 480 x 320 pixels.
-FEWEST_PIXELS = 200 / (480 * 320)
+MIN_PIXELS = 200 / (480 * 320)
 ATTEMPTS = 50
 
 
@@ -68,7 +75,7 @@ def make_picture(job: Job) -> dict[str, Any]:
     """Generate one image with its mask, and return its scene description in CLEVR's format."""
     plan, name = job.plan, image_name(job.split, job.index)
     rng = np.random.default_rng(item_seed("clevr", plan.seed, job.split, job.index))
-    camera, things, picture = _seen(rng, plan)
+    camera, objects, picture = _sample_visible_scene(rng, plan)
     root = Path(job.root)
     write_image(root / "images" / job.split / name, picture.image)
     write_gray16(root / "masks" / job.split / name, picture.object_number)
@@ -76,27 +83,27 @@ def make_picture(job: Job) -> dict[str, Any]:
         "image_index": job.index,
         "image_filename": name,
         "split": job.split,
-        "objects": [_described(thing, camera) for thing in things],
+        "objects": [_describe_object(item, camera) for item in objects],
         "directions": {key: vector.tolist() for key, vector in directions(camera).items()},
-        "relationships": relationships(things, camera),
+        "relationships": relationships(objects, camera),
     }
 
 
-def _seen(rng: np.random.Generator, plan: ClevrPlan) -> tuple[Camera, list[Thing], Picture]:
+def _sample_visible_scene(rng: np.random.Generator, plan: ClevrPlan) -> tuple[Camera, list[SceneObject], Picture]:
     """Draw scenes until every object is sufficiently visible."""
     count = int(rng.integers(plan.fewest, plan.most + 1))
-    fewest = max(1, round(FEWEST_PIXELS * plan.image_size**2))
+    fewest = max(1, round(MIN_PIXELS * plan.image_size**2))
     for _ in range(ATTEMPTS):
         camera = sample_camera(rng, plan.layout, plan.image_size)
-        things = sample_things(rng, plan.layout, count, camera)
-        picture = draw(things, camera, sample_lights(rng), plan.supersample)
+        objects = sample_objects(rng, plan.layout, count, camera)
+        picture = draw(objects, camera, sample_lights(rng), plan.supersample)
         if np.bincount(picture.object_number.ravel(), minlength=count + 1)[1:].min() >= fewest:
-            return camera, things, picture
+            return camera, objects, picture
     raise UserError(f"{count} objects hide one another; use fewer (dataset.most_objects) or larger images (dataset.image_size)")
 
 
-def _described(thing: Thing, camera: Camera) -> dict[str, Any]:
-    pixels, depth = project(np.array([thing.position]), camera.intrinsics, camera.camera_from_world)
-    fields = asdict(thing)
+def _describe_object(item: SceneObject, camera: Camera) -> dict[str, Any]:
+    pixels, depth = project(np.array([item.position]), camera.intrinsics, camera.camera_from_world)
+    fields = asdict(item)
     position = fields.pop("position")
     return fields | {"3d_coords": list(position), "pixel_coords": [*pixels[0].tolist(), depth[0].item()]}

@@ -48,7 +48,7 @@ class LayoutRules:
 
 
 @dataclass(frozen=True)
-class Thing:
+class SceneObject:
     """One object. position: its centre. rotation: degrees about z, counter-clockwise."""
 
     shape: str
@@ -80,46 +80,50 @@ def directions(camera: Camera) -> dict[str, Array]:
     return {"right": -left, "behind": behind, "above": above, "below": -above, "left": left, "front": -behind}
 
 
-def sample_things(rng: np.random.Generator, layout: LayoutRules, count: int, camera: Camera) -> list[Thing]:
+def sample_objects(rng: np.random.Generator, layout: LayoutRules, count: int, camera: Camera) -> list[SceneObject]:
     """Draw `count` separate objects inside the image. Raises UserError if no arrangement is found."""
     for _ in range(ATTEMPTS):
-        things: list[Thing] = []
-        while len(things) < count:
-            placed = _place(rng, layout, things, camera)
+        objects: list[SceneObject] = []
+        while len(objects) < count:
+            placed = _place_object(rng, layout, objects, camera)
             if placed is None:
                 break
-            things.append(placed)
+            objects.append(placed)
         else:
-            return things
+            return objects
     raise UserError(
         f"{count} objects do not fit into the scene; use fewer (dataset.most_objects) or more space (dataset.reach)"
     )
 
 
-def relationships(things: list[Thing], camera: Camera) -> dict[str, list[list[int]]]:
+def relationships(objects: list[SceneObject], camera: Camera) -> dict[str, list[list[int]]]:
     """Return, for each direction and each object, the indices of the objects in that direction from it."""
     vectors = directions(camera)
-    places = np.array([thing.position for thing in things])
+    places = np.array([item.position for item in objects])
     found = {}
     for name in ("right", "behind", "front", "left"):
         along = places @ vectors[name]
         # As in CLEVR, small offsets do not count.
-        found[name] = [[j for j in range(len(things)) if j != i and along[j] - along[i] > 0.2] for i in range(len(things))]
+        found[name] = [[j for j in range(len(objects)) if j != i and along[j] - along[i] > 0.2] for i in range(len(objects))]
     return found
 
 
-def _place(rng: np.random.Generator, layout: LayoutRules, things: list[Thing], camera: Camera) -> Thing | None:
+def _place_object(
+    rng: np.random.Generator, layout: LayoutRules, objects: list[SceneObject], camera: Camera
+) -> SceneObject | None:
     shape, size = str(rng.choice(SHAPES)), str(rng.choice(layout.sizes))
     color, material = str(rng.choice(list(COLORS))), str(rng.choice(MATERIALS))
     for _ in range(50):
         x, y = rng.uniform(-layout.reach, layout.reach, 2)
-        candidate = Thing(shape, size, color, material, (float(x), float(y), _radius(shape, size)), float(rng.uniform(0, 360)))
-        if _within(candidate, camera) and all(_apart(candidate, thing, camera) for thing in things):
+        candidate = SceneObject(
+            shape, size, color, material, (float(x), float(y), _radius(shape, size)), float(rng.uniform(0, 360))
+        )
+        if _is_in_image(candidate, camera) and all(_is_separate(candidate, item, camera) for item in objects):
             return candidate
     return None
 
 
-def _apart(first: Thing, second: Thing, camera: Camera) -> bool:
+def _is_separate(first: SceneObject, second: SceneObject, camera: Camera) -> bool:
     offset = np.subtract(first.position, second.position)[:2]
     if np.linalg.norm(offset) - SIZES[first.size] - SIZES[second.size] < GAP:
         return False
@@ -127,8 +131,8 @@ def _apart(first: Thing, second: Thing, camera: Camera) -> bool:
     return all(abs(offset @ vectors[name][:2]) > MARGIN for name in ("right", "behind"))
 
 
-def _within(thing: Thing, camera: Camera) -> bool:
-    around = np.array(thing.position) + SIZES[thing.size] * np.array([(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1)])
+def _is_in_image(item: SceneObject, camera: Camera) -> bool:
+    around = np.array(item.position) + SIZES[item.size] * np.array([(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1)])
     pixels, _ = project(around, camera.intrinsics, camera.camera_from_world)
     return bool(((pixels > 0) & (pixels < camera.width)).all())
 

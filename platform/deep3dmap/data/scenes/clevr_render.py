@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, normalize
 
 from deep3dmap.core.pinhole_camera import Camera
-from deep3dmap.data.scenes.clevr_layout import COLORS, Thing
+from deep3dmap.data.scenes.clevr_layout import COLORS, SceneObject
 from deep3dmap.data.scenes.clevr_shapes import solid
 from deep3dmap.geometry.cameras import invert, look_at, project, scale_intrinsics, transform
 from deep3dmap.ops.rasterize import interpolate, rasterize_camera
@@ -64,9 +64,9 @@ def sample_lights(rng: np.random.Generator) -> ThreePointLights:
     return ThreePointLights(normalize(torch.from_numpy(towards).float(), dim=1), torch.from_numpy(strengths).float())
 
 
-def draw(things: list[Thing], camera: Camera, lights: ThreePointLights, supersample: int) -> Picture:
+def draw(objects: list[SceneObject], camera: Camera, lights: ThreePointLights, supersample: int) -> Picture:
     """Render a scene with `supersample` samples per pixel side."""
-    surface = _surface(things)
+    surface = _build_surface(objects)
     points = transform(surface.vertices, camera.camera_from_world).float().contiguous()
     intrinsics = scale_intrinsics(camera.intrinsics, supersample, supersample)
     seen = rasterize_camera(points, surface.faces, intrinsics, camera.height * supersample, camera.width * supersample)
@@ -76,7 +76,7 @@ def draw(things: list[Thing], camera: Camera, lights: ThreePointLights, supersam
     shadow = _shadow(surface, lights.towards[0], places[:3])
     color = _haze(_shade(places, eye, lights, shadow), (places[:3] - eye[:, None, None]).norm(dim=0), owner == 0)
     image = avg_pool2d(color.clamp(0, 1)[None], supersample)[0] ** (1 / GAMMA)
-    covered = torch.nn.functional.one_hot(owner.long(), len(things) + 1).permute(2, 0, 1).float()
+    covered = torch.nn.functional.one_hot(owner.long(), len(objects) + 1).permute(2, 0, 1).float()
     index = avg_pool2d(covered[None], supersample)[0].argmax(0)
     return Picture(image.numpy(), index.numpy().astype(np.uint8))
 
@@ -92,18 +92,18 @@ def linear(color: str) -> Array:
     return np.asarray((np.array(COLORS[color]) / 255) ** GAMMA)
 
 
-def _surface(things: list[Thing]) -> _Surface:
+def _build_surface(objects: list[SceneObject]) -> _Surface:
     corners = GROUND_REACH * np.array([[-1.0, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]])
     flat = np.tile([0, 0, 1, GROUND, GROUND, GROUND, 0, 0, 1.0], (4, 1))
     vertices, looks, faces, owners = [corners], [flat], [np.array([[0, 1, 2], [0, 2, 3]])], [np.zeros(2, int)]
-    for number, thing in enumerate(things):
-        body = solid(thing.shape)
-        angle = np.radians(thing.rotation)
+    for number, item in enumerate(objects):
+        body = solid(item.shape)
+        angle = np.radians(item.rotation)
         turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
-        own = (MIRROR[thing.material], GLOSS[thing.material], SHARPNESS[thing.material])
+        own = (MIRROR[item.material], GLOSS[item.material], SHARPNESS[item.material])
         faces.append(body.faces + sum(map(len, vertices)))
-        vertices.append(thing.radius * body.vertices @ turn.T + thing.position)
-        looks.append(np.column_stack([body.normals @ turn.T, np.tile([*linear(thing.color), *own], (len(body.vertices), 1))]))
+        vertices.append(item.radius * body.vertices @ turn.T + item.position)
+        looks.append(np.column_stack([body.normals @ turn.T, np.tile([*linear(item.color), *own], (len(body.vertices), 1))]))
         owners.append(np.full(len(body.faces), number + 1))
     arrays = (np.concatenate(parts) for parts in (vertices, faces, looks, owners))
     placed, triangles, look, owner = (torch.from_numpy(array) for array in arrays)

@@ -100,11 +100,11 @@ def photograph(picture: Picture, rng: np.random.Generator) -> Picture:
         picture = gaussian_filter(picture, (0, blur, blur))
     picture = picture + rng.uniform(0, 0.03) * rng.standard_normal(picture.shape, np.float32)
     if rng.random() < 0.15:
-        picture = _bordered(picture, rng)
+        picture = _add_black_borders(picture, rng)
     return picture.clip(0, 1).astype(np.float32)
 
 
-def _bordered(picture: Picture, rng: np.random.Generator) -> Picture:
+def _add_black_borders(picture: Picture, rng: np.random.Generator) -> Picture:
     # Mimics crops that extend beyond the original photograph and are filled with black.
     size = picture.shape[1]
     picture = picture.copy()

@@ -31,7 +31,7 @@ def vertex_normals(vertices: Array, faces: NDArray[np.int64]) -> Array:
     return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
 
 
-def puffed(vertices: Array, normals: Array, hairy: Array, subject: HeadSubject) -> Array:
+def add_hair_thickness(vertices: Array, normals: Array, hairy: Array, subject: HeadSubject) -> Array:
     """Move (V, 3) vertices along their normals by the hair thickness, weighted by `hairy` (V,), the hair on each vertex."""
     return vertices + normals * (hairy * subject.hair.thickness)[:, None]
 
@@ -121,7 +121,7 @@ def _patch(points: Array, colors: Array, flip: bool = False) -> Patch:
     return Patch(points.reshape(-1, 3), faces[:, ::-1] if flip else faces, np.array(colors, float).reshape(-1, 3).clip(0, 1))
 
 
-def joined(patches: list[Patch]) -> dict[str, Any]:
+def join_patches(patches: list[Patch]) -> dict[str, Any]:
     """Concatenate patches into one dictionary of vertices, faces and colors."""
     starts = np.cumsum([0, *(len(patch.vertices) for patch in patches)])
     return {

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from deep3dmap.data.scenes import head_albedo, head_backdrop, head_extras
-from deep3dmap.data.scenes.head_extras import Patch, joined, vertex_normals
+from deep3dmap.data.scenes.head_extras import Patch, join_patches, vertex_normals
 from deep3dmap.data.scenes.head_layout import Array, smoothstep
 from deep3dmap.data.scenes.head_model import head_model
 from deep3dmap.data.scenes.head_shape import surface_at
@@ -22,7 +22,7 @@ GAMMA = 2.2
 
 
 @dataclass(frozen=True)
-class Look:
+class RenderSettings:
     """Render settings: image side in pixels, samples per pixel side, vertices per side of the head grid, texture side.
 
     occluders: probability of an occluder. seed: of the head model.
@@ -36,13 +36,15 @@ class Look:
     seed: int
 
 
-def render_head(subject: HeadSubject, pose: HeadPose, look: Look, box: Array, rng: np.random.Generator) -> NDArray[np.float32]:
+def render_head(
+    subject: HeadSubject, pose: HeadPose, settings: RenderSettings, box: Array, rng: np.random.Generator
+) -> NDArray[np.float32]:
     """Return the (3, H, W) RGB image in [0, 1] of a subject; occluders are placed near `box`, in pixels."""
-    head, texture, patches = closed_head(subject, look, rng)
-    scene = Patch(**joined([*patches, head_extras.shoulders(subject, rng)]))
+    head, texture, patches = closed_head(subject, settings, rng)
+    scene = Patch(**join_patches([*patches, head_extras.shoulders(subject, rng)]))
     light = _shade(subject, pose, head, scene, rng)
-    picture = _draw(pose, look, head, texture, scene, light, rng)
-    if rng.random() < look.occluders:
+    picture = _draw(pose, settings, head, texture, scene, light, rng)
+    if rng.random() < settings.occluders:
         picture = head_backdrop.occlude(picture, box, rng)
     return head_backdrop.photograph(picture, rng)
 
@@ -59,7 +61,7 @@ class HeadSurface:
 
 
 @cache
-def _texture_of(size: int, seed: int) -> HeadTexture:
+def _load_texture(size: int, seed: int) -> HeadTexture:
     return HeadTexture(size, seed)
 
 
@@ -71,20 +73,20 @@ def _hairiness(grid: int, seed: int) -> Array:
 
 
 def closed_head(
-    subject: HeadSubject, look: Look, rng: np.random.Generator
+    subject: HeadSubject, settings: RenderSettings, rng: np.random.Generator
 ) -> tuple[HeadSurface, NDArray[np.float32], list[Patch]]:
     """Return the face, its texture (3, S, S) in linear RGB, and the patches that close the head, including long hair."""
-    model = head_model(look.grid, look.seed)
+    model = head_model(settings.grid, settings.seed)
     shape = model.shape(subject.identity, subject.expression)
     normals = vertex_normals(shape, model.faces)
-    hairy = _hairiness(look.grid, look.seed)
-    raised = head_extras.puffed(shape, normals, hairy, subject)
+    hairy = _hairiness(settings.grid, settings.seed)
+    raised = head_extras.add_hair_thickness(shape, normals, hairy, subject)
     head = HeadSurface(raised, vertex_normals(raised, model.faces), model.faces, model.uv, hairy)
-    texture = _texture_of(look.texture_size, look.seed).paint(subject, rng)
+    texture = _load_texture(settings.texture_size, settings.seed).paint(subject, rng)
     hair, skin = _colors(texture, subject)
-    patches = head_extras.back_of_head(raised, look.grid, subject, hair, skin, rng)
+    patches = head_extras.back_of_head(raised, settings.grid, subject, hair, skin, rng)
     if subject.hair.length > 0:
-        patches.append(head_extras.hanging_hair(raised, look.grid, subject, hair, rng))
+        patches.append(head_extras.hanging_hair(raised, settings.grid, subject, hair, rng))
     return head, texture, patches
 
 
@@ -115,14 +117,14 @@ def _shade(
 
 
 def _draw(
-    pose: HeadPose, look: Look, head: HeadSurface, texture: NDArray[np.float32], scene: Patch,
+    pose: HeadPose, settings: RenderSettings, head: HeadSurface, texture: NDArray[np.float32], scene: Patch,
     light: tuple[Array, Array], rng: np.random.Generator,
 ) -> NDArray[np.float32]:  # fmt: skip
-    size, many = look.image_size, look.image_size * look.supersample
+    size, many = settings.image_size, settings.image_size * settings.supersample
     backdrop = head_backdrop.background(size, rng)
     vertices = np.concatenate([head.vertices, scene.vertices])
     faces = torch.from_numpy(np.concatenate([head.faces, scene.faces + len(head.vertices)]))
-    pixels = pose.image(vertices, size) * look.supersample
+    pixels = pose.image(vertices, size) * settings.supersample
     nearer = torch.from_numpy((pixels * (1, 1, -1)).astype(np.float32))
     fragments = rasterize(nearer, faces, many, many, perspective=False)
     of_head = fragments.face_id[fragments.face_id >= 0] < len(head.faces)
@@ -133,7 +135,7 @@ def _draw(
         return (color * drawn[0:3] + drawn[3]).clamp(1e-6, 1) ** (1 / GAMMA)
 
     attributes = torch.from_numpy(_attributes(head, scene, light))
-    layers = drawn_layers(fragments, faces, attributes, color_of, look.supersample).numpy()
+    layers = drawn_layers(fragments, faces, attributes, color_of, settings.supersample).numpy()
     return layers[:3] + (1 - layers[3]) * backdrop
 
 

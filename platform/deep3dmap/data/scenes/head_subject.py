@@ -10,7 +10,7 @@ from deep3dmap.geometry.face_pose import HeadPose, rotation_of_angles
 from deep3dmap.geometry.morphable_model import MorphableModel
 
 Array = NDArray[np.float64]
-MOST_SIGMA = 2.5
+MAX_SIGMA = 2.5
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def sample_subject(rng: np.random.Generator, model: MorphableModel, most_yaw: fl
 def truncated_normal(rng: np.random.Generator, count: int) -> Array:
     """Return (count,) samples of a standard normal distribution truncated to [-2.5, 2.5]."""
     values = rng.normal(size=count)
-    while (far := np.abs(values) > MOST_SIGMA).any():
+    while (far := np.abs(values) > MAX_SIGMA).any():
         values[far] = rng.normal(size=far.sum())
     return values
 

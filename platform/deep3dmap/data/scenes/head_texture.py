@@ -42,7 +42,7 @@ class HeadTexture:
         surface = self._surface
         flat = {name: getattr(surface, name)[self._eyes] for name in ("x", "y", "angle", "front")}
         self._eye_surface = type(surface)(**flat, points=surface.points[self._eyes])
-        self._upper_teeth = _strip(surface.x, surface.y, 0.10, 0.55)
+        self._upper_teeth = _teeth_band(surface.x, surface.y, 0.10, 0.55)
         self._glasses = _glasses(surface.x, surface.y, surface.angle)
 
     def paint(self, subject: HeadSubject, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -50,15 +50,15 @@ class HeadTexture:
         texture = self._mean + (self._modes @ subject.albedo.astype(np.float32)).reshape(self._mean.shape)
         texture = texture.clip(DARKEST, 1)
         if subject.hair.bald:
-            texture = self._shave(texture)
+            texture = self._remove_hair(texture)
         texture = texture * self._grain(subject, rng)[..., None]
-        self._look(texture, subject)
-        self._show_teeth(texture, subject)
+        self._paint_eyes(texture, subject)
+        self._paint_teeth(texture, subject)
         if subject.glasses:
             texture = texture + self._glasses[..., None] * (FRAMES - texture)
         return np.ascontiguousarray(texture.clip(0, 1).transpose(2, 0, 1), np.float32)
 
-    def _shave(self, texture: NDArray[Any]) -> NDArray[Any]:
+    def _remove_hair(self, texture: NDArray[Any]) -> NDArray[Any]:
         size = len(texture)
         skin = texture[int(0.12 * size) : int(0.2 * size), int(0.4 * size) : int(0.6 * size)].mean((0, 1))
         return texture + smoothstep(self._parts.hair, 0, 0.12)[..., None] * (skin - texture)
@@ -72,14 +72,14 @@ class HeadTexture:
         skin = parts.skin * rng.uniform(0.015, 0.045)
         return np.maximum(0.2, 1 + skin * fine + 0.32 * hairy * strands)
 
-    def _look(self, texture: Array, subject: HeadSubject) -> None:
+    def _paint_eyes(self, texture: Array, subject: HeadSubject) -> None:
         light_eyes = subject.albedo[9] * np.array([0.05, 0.06, 0.06]) + subject.albedo[10] * np.array([-0.05, 0.02, 0.09])
         iris = (head_albedo.IRIS + light_eyes).clip(0.012, 0.6)
         eyes = head_albedo.eye_color(self._eye_surface, subject.gaze, iris)
         mask = self._parts.eyes[self._eyes][:, None] * (1 - self._parts.lashes[self._eyes][:, None])
         texture[self._eyes] += mask * (eyes - texture[self._eyes])
 
-    def _show_teeth(self, texture: Array, subject: HeadSubject) -> None:
+    def _paint_teeth(self, texture: Array, subject: HeadSubject) -> None:
         opened = smoothstep(np.array(subject.expression[EXPRESSIONS.index("jaw_open")]), 0.05, 0.3)
         texture += (opened * self._upper_teeth)[..., None] * (TEETH - texture)
 
@@ -94,7 +94,7 @@ def _noise_tiles(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return fine.astype(np.float32), (strands / strands.std()).astype(np.float32)
 
 
-def _strip(x: Array, y: Array, low: float, high: float) -> Array:
+def _teeth_band(x: Array, y: Array, low: float, high: float) -> Array:
     # A band between the lips that is very thin until the jaw opens.
     off = y - MOUTH_LINE
     return smoothstep(off, low, low + 0.12) * (1 - smoothstep(off, high, high + 0.12)) * (1 - smoothstep(np.abs(x), 17, 20))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from deep3dmap.data.formats.threehundred_w_lp import FittedFace, write_boxes, write_face, write_photograph
 from deep3dmap.data.generation import item_seed, make_items
 from deep3dmap.data.scenes.head_model import head_model
-from deep3dmap.data.scenes.head_render import Look, render_head
+from deep3dmap.data.scenes.head_render import RenderSettings, render_head
 from deep3dmap.data.scenes.head_subject import place, sample_subject
 from deep3dmap.geometry.face_crop import INFERENCE_FACTOR, detector_box_of_square
 
@@ -67,8 +67,8 @@ def make_head(job: Job) -> tuple[str, NDArray[np.float32]]:
     pose = place(subject, landmarks, size, rng, share=(0.38, 0.55))
     seen = pose.image(landmarks, size)
     tight = np.concatenate([seen[:, :2].min(0), seen[:, :2].max(0)])
-    look = Look(size, plan.supersample, plan.grid, plan.texture_size, plan.occluders, plan.seed)
-    image = render_head(subject, pose, look, tight, rng)
+    settings = RenderSettings(size, plan.supersample, plan.grid, plan.texture_size, plan.occluders, plan.seed)
+    image = render_head(subject, pose, settings, tight, rng)
     name = f"head_{job.index:05d}"
     face = FittedFace(
         pose=pose,

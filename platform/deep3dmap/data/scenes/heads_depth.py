@@ -16,9 +16,9 @@ from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.data.formats.face_depth import FARTHEST, NEAREST, write_depth, write_truth
 from deep3dmap.data.formats.images import write_gray16, write_image
 from deep3dmap.data.generation import item_seed, make_items
-from deep3dmap.data.scenes.head_extras import Patch, joined, vertex_normals
+from deep3dmap.data.scenes.head_extras import Patch, join_patches, vertex_normals
 from deep3dmap.data.scenes.head_model import head_model
-from deep3dmap.data.scenes.head_render import HeadSurface, Look, closed_head
+from deep3dmap.data.scenes.head_render import HeadSurface, RenderSettings, closed_head
 from deep3dmap.data.scenes.head_subject import HeadSubject, sample_subject
 from deep3dmap.data.scenes.head_texture import color_at
 from deep3dmap.data.scenes.view_render import LitSurface, draw_view
@@ -102,25 +102,25 @@ def make_head(job: Job) -> tuple[str, Array]:
 
 
 def _lit_surface(subject: HeadSubject, plan: HeadsDepthPlan, view: Array, light: Array, rng: np.random.Generator) -> LitSurface:
-    look = Look(plan.image_size, plan.supersample, plan.grid, plan.texture_size, 0.0, 0)
-    head, texture, patches = closed_head(subject, look, rng)
-    rest = Patch(**joined(patches))
+    settings = RenderSettings(plan.image_size, plan.supersample, plan.grid, plan.texture_size, 0.0, 0)
+    head, texture, patches = closed_head(subject, settings, rng)
+    rest = Patch(**join_patches(patches))
     faces = np.concatenate([head.faces, rest.faces + len(head.vertices)])
     larger = np.exp(np.clip(rng.normal(0, 0.03), -0.06, 0.06))
-    vertices = _placed(np.concatenate([head.vertices, rest.vertices]), view, larger)
+    vertices = _to_camera_frame(np.concatenate([head.vertices, rest.vertices]), view, larger)
     # Face and patches do not share vertices at their seams, so each keeps its normals, as in the other head datasets.
     normals = np.concatenate([vertex_normals(vertices[part], own) for part, own in _parts(head, rest)])
     shade = light[0] + light[1] * (-normals @ _direction(light)).clip(0, None)
     # Atlas coordinates, a flag for textured vertices, and the colour of the others.
-    look_of = np.zeros((len(vertices), 6))
-    look_of[: len(head.vertices), :2], look_of[: len(head.vertices), 2] = head.uv, 1
-    look_of[len(head.vertices) :, 3:] = rest.colors
+    attributes = np.zeros((len(vertices), 6))
+    attributes[: len(head.vertices), :2], attributes[: len(head.vertices), 2] = head.uv, 1
+    attributes[len(head.vertices) :, 3:] = rest.colors
 
     def color_of(drawn: torch.Tensor) -> torch.Tensor:
         skin = color_at(texture, drawn[:2])
         return torch.where(drawn[2] > 0.5, skin, drawn[3:]).clamp(min=1e-6) ** (1 / ALBEDO_GAMMA)
 
-    return LitSurface(vertices, faces, shade[:, None].repeat(3, 1), look_of, color_of)
+    return LitSurface(vertices, faces, shade[:, None].repeat(3, 1), attributes, color_of)
 
 
 def _parts(head: HeadSurface, rest: Patch) -> tuple[tuple[slice, NDArray[np.int64]], ...]:
@@ -144,7 +144,7 @@ def _direction(light: Array) -> Array:
     return direction / np.linalg.norm(direction)
 
 
-def _placed(millimetres: Array, view: Array, larger: float) -> Array:
+def _to_camera_frame(millimetres: Array, view: Array, larger: float) -> Array:
     """Return the vertices of a head in the camera frame, in units of depth."""
     upright = np.array([1.0, -1.0, -1.0])
     ahead = (millimetres / 1000 - CENTRE) * SCALE * larger * upright + (0, 0, 1)

@@ -25,7 +25,7 @@ from deep3dmap.data.scenes.head_extras import vertex_normals
 from deep3dmap.data.scenes.head_model import head_model
 from deep3dmap.data.scenes.head_subject import HeadSubject, irradiance, sample_subject
 from deep3dmap.data.scenes.head_texture import HeadTexture, color_at
-from deep3dmap.data.scenes.light import exposed, light_harmonics
+from deep3dmap.data.scenes.light import light_harmonics, randomise_exposure
 from deep3dmap.data.scenes.orbit_cameras import Orbit, sample_cameras
 from deep3dmap.data.scenes.view_render import DrawnView, LitSurface, draw_view, project_points, visible
 from deep3dmap.geometry.rotations import matrix_of_axis_angle
@@ -103,8 +103,8 @@ def make_subject(job: Job) -> None:
     subject = _subject(plan, np.random.default_rng(item_seed("multiview_heads", plan.seed, person)), rng)
     model, pose = head_model(plan.grid), _sample_motion(rng)
     vertices = model.shape(subject.identity, subject.expression) / 1000 @ pose[:3, :3].T + pose[:3, 3]
-    light = exposed(subject.light, rng)
-    texture = _texture_of(plan.texture_size).paint(subject, np.random.default_rng(item_seed("skin", plan.seed, person)))
+    light = randomise_exposure(subject.light, rng)
+    texture = _load_texture(plan.texture_size).paint(subject, np.random.default_rng(item_seed("skin", plan.seed, person)))
     surface = _surface(vertices, light, texture, plan.grid)
     target = pose[:3, :3] @ np.array(CENTRE) + pose[:3, 3] + rng.normal(0, 0.006, 3)
     cameras = sample_cameras(rng, _orbit(plan), target, plan.image_size)
@@ -128,9 +128,15 @@ def make_subject(job: Job) -> None:
 
 def _subject(plan: MultiviewPlan, person: np.random.Generator, recording: np.random.Generator) -> HeadSubject:
     # Attributes of the person come from one generator, attributes of the recording from the other.
-    who = sample_subject(person, head_model(plan.grid), 0.0)
-    now = sample_subject(recording, head_model(plan.grid), 0.0)
-    return replace(who, expression=now.expression, gaze=now.gaze, light=now.light, glasses=False)
+    person_subject = sample_subject(person, head_model(plan.grid), 0.0)
+    recording_subject = sample_subject(recording, head_model(plan.grid), 0.0)
+    return replace(
+        person_subject,
+        expression=recording_subject.expression,
+        gaze=recording_subject.gaze,
+        light=recording_subject.light,
+        glasses=False,
+    )
 
 
 def _sample_motion(rng: np.random.Generator) -> Array:
@@ -141,7 +147,7 @@ def _sample_motion(rng: np.random.Generator) -> Array:
 
 
 @cache
-def _texture_of(size: int) -> HeadTexture:
+def _load_texture(size: int) -> HeadTexture:
     return HeadTexture(size, 0)
 
 

@@ -18,7 +18,7 @@ def light_harmonics(light: Array) -> Array:
     return _HARMONICS @ light
 
 
-def exposed(light: Array, rng: np.random.Generator) -> Array:
+def randomise_exposure(light: Array, rng: np.random.Generator) -> Array:
     """Scale light to a random exposure around the normal one for surfaces that face +z."""
     facing = irradiance(np.array([[0, 0, 1.0], [0.5, 0.2, 0.84], [-0.5, 0.2, 0.84]]), light).mean()
     return light * (rng.uniform(0.7, 1.15) / facing)

@@ -12,7 +12,7 @@ from deep3dmap.data.scenes.rooms_shapes import refined
 from deep3dmap.data.scenes.solid_render import Daylight, SolidRenderer
 from deep3dmap.data.scenes.sphere_cameras import orbiting_cameras, scattered_cameras
 
-SECONDS_A_VIEW = 0.015  # render time of one view of 128 x 128 pixels on one core
+SECONDS_PER_VIEW = 0.015  # render time of one view of 128 x 128 pixels on one core
 MESH_EDGE = 0.05
 
 
@@ -44,5 +44,5 @@ def write_object(folder: Path, recipe: ObjectRecipe) -> None:
     for split, cameras in splits.items():
         pictures = [renderer.picture(camera) for camera in cameras]
         if split == "train":
-            (folder / "mesh.ply").write_bytes(to_ply(renderer.seen_mesh()))
+            (folder / "mesh.ply").write_bytes(to_ply(renderer.visible_mesh()))
         nerf_synthetic.write_split(folder, split, [p.image for p in pictures], [p.mask for p in pictures], cameras)

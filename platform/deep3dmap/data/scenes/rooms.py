@@ -42,7 +42,7 @@ def write_room(folder: Path, recipe: RoomRecipe) -> None:
         frame = renderer.frame(pose, intrinsics, recipe.height, recipe.width)
         depth = sensed_depth(frame.depth, frame.cosine, noise, recipe.depth_noise)
         layout.write_frame(folder, number, frame.image, depth, pose, frame.depth)
-    layout.write_scan_mesh(folder, renderer.seen_mesh())
+    layout.write_scan_mesh(folder, renderer.visible_mesh())
 
 
 def seconds_each(frames: int, width: int, height: int) -> float:

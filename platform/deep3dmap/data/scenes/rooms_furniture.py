@@ -230,6 +230,6 @@ def _books(palette: Palette, half: float, back: float, low: float, room: float) 
     return books
 
 
-Maker = Callable[[Palette], Piece]
-AT_WALLS: tuple[Maker, ...] = (shelf, dresser, sofa, bed, plant, floor_lamp, table, shelf)
-IN_THE_MIDDLE: tuple[Maker, ...] = (table, round_table)
+PieceFactory = Callable[[Palette], Piece]
+WALL_PIECES: tuple[PieceFactory, ...] = (shelf, dresser, sofa, bed, plant, floor_lamp, table, shelf)
+CENTRE_PIECES: tuple[PieceFactory, ...] = (table, round_table)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deep3dmap.data.scenes.rooms_furniture import AT_WALLS, IN_THE_MIDDLE, WOODS, Palette, Piece, chair
+from deep3dmap.data.scenes.rooms_furniture import CENTRE_PIECES, WALL_PIECES, WOODS, Palette, Piece, chair
 from deep3dmap.data.scenes.rooms_shapes import Quads, box, cylinder, joined, panel, sphere
 from deep3dmap.data.scenes.rooms_textures import Material
 
@@ -66,7 +66,7 @@ def design_room(rng: np.random.Generator) -> Room:
     parts = [_shell(palette, width, length, height), *_skirting(palette, walls)]
     parts += _window(palette, walls[window_wall], height)
     doorway = _door(palette, walls[door_wall], parts)
-    middle = _middle(palette, width, length, parts)
+    middle = _furnish_centre(palette, width, length, parts)
     _furnish(palette, walls, window_wall, (door_wall, *doorway), [middle], parts)
     lights, powers = _lights(palette, walls[window_wall], (width, length, height), parts)
     return Room((width, length, height), joined(parts), palette.materials, lights, powers)
@@ -77,12 +77,12 @@ def _shell(palette: Palette, width: float, length: float, height: float) -> Quad
     hue = np.array([0.80, 0.78, 0.74]) + rng.uniform(-0.12, 0.12, 3)
     wall = (float(hue[0]), float(hue[1]), float(hue[2]))
     papers = ("stripes", "marble", "dots", "plain")
-    pattern = [Material(str(rng.choice(papers)), wall, _darker(wall, 0.86), scale=float(rng.uniform(0.18, 0.4)), grain=0.3)] * 4
+    pattern = [Material(str(rng.choice(papers)), wall, _darken(wall, 0.86), scale=float(rng.uniform(0.18, 0.4)), grain=0.3)] * 4
     feature = Material("bricks", (0.62, 0.34, 0.26), (0.80, 0.76, 0.70), scale=0.24, grain=0.3)
     pattern[int(rng.integers(4))] = feature
     floors = [
         Material("planks", *WOODS[int(rng.integers(3))], scale=0.16),
-        Material("checker", wall, _darker(wall, 0.55), scale=0.4),
+        Material("checker", wall, _darken(wall, 0.55), scale=0.4),
     ]
     floor, ceiling = (
         palette.add(floors[int(rng.integers(2))]),
@@ -94,7 +94,7 @@ def _shell(palette: Palette, width: float, length: float, height: float) -> Quad
     return Quads(shell.corners, shell.normals, material, shell.local)
 
 
-def _darker(color: tuple[float, float, float], factor: float) -> tuple[float, float, float]:
+def _darken(color: tuple[float, float, float], factor: float) -> tuple[float, float, float]:
     return (color[0] * factor, color[1] * factor, color[2] * factor)
 
 
@@ -139,7 +139,7 @@ def _furnish(
     for number, wall in enumerate(walls):
         along = 0.06
         while along < wall.length - 0.4:
-            piece = AT_WALLS[rng.integers(len(AT_WALLS))](palette)
+            piece = WALL_PIECES[rng.integers(len(WALL_PIECES))](palette)
             end = along + piece.width
             footprint = wall.footprint(along, end, piece.depth + 0.05)
             blocks_door = number == door[0] and along < door[2] and end > door[1]
@@ -170,14 +170,14 @@ def _picture(palette: Palette) -> Quads:
     )
 
 
-def _middle(palette: Palette, width: float, length: float, parts: list[Quads]) -> Rectangle:
+def _furnish_centre(palette: Palette, width: float, length: float, parts: list[Quads]) -> Rectangle:
     """Place a rug, a table and two chairs in the middle and return the floor area they occupy."""
     rng = palette.rng
     centre = np.array([width / 2, length / 2]) + rng.uniform(-0.25, 0.25, 2)
     angle = float(rng.uniform(0, np.pi))
     rug = box((-0.95, -0.7, 0), (0.95, 0.7, 0.012), palette.accent(("checker", "stripes", "dots", "marble"), 0.24))
     parts.append(rug.placed((*centre, 0), angle))
-    piece: Piece = IN_THE_MIDDLE[rng.integers(len(IN_THE_MIDDLE))](palette)
+    piece: Piece = CENTRE_PIECES[rng.integers(len(CENTRE_PIECES))](palette)
     parts.append(piece.quads.placed((*centre, 0.012), angle))
     for turn in (angle, angle + np.pi):
         # The chair faces the table, so it is offset towards its back.

@@ -20,7 +20,7 @@ from deep3dmap.ops.solid_texture import solid_shade
 _RESOLUTION = 256  # pixels per edge of a shadow cube
 _OFFSET = 0.03  # offset of shaded points from their surface in metres, to avoid self-shadowing
 _AMBIENT = 0.32
-_AT_ONCE = 1 << 16  # points shaded per batch, small enough for intermediate results to stay in the CPU cache
+_BATCH_SIZE = 1 << 16  # points shaded per batch, small enough for intermediate results to stay in the CPU cache
 
 
 class Lighting:
@@ -42,7 +42,7 @@ class Lighting:
     def irradiance(self, points: Tensor, normals: Tensor) -> Tensor:
         """Return the irradiance (N,) of surface points with unit normals, where 1 renders a white surface as white."""
         received = torch.empty(points.shape[1])
-        for part in _parts(len(received)):
+        for part in _batches(len(received)):
             received[part] = self._received(points[:, part].contiguous(), normals[:, part].contiguous())
         return received
 
@@ -87,8 +87,8 @@ def _shadow_cube(vertices: NDArray[np.float64], faces: Tensor, light: NDArray[np
     return torch.where(depth > 0, depth * 1.01 + 0.01, torch.inf)
 
 
-def _parts(count: int) -> list[slice]:
-    return [slice(begin, begin + _AT_ONCE) for begin in range(0, count, _AT_ONCE)]
+def _batches(count: int) -> list[slice]:
+    return [slice(begin, begin + _BATCH_SIZE) for begin in range(0, count, _BATCH_SIZE)]
 
 
 def _axes() -> NDArray[np.float32]:

@@ -62,7 +62,7 @@ class RoomRenderer:
         cosine = _cosine(place[:3], normals, world_from_camera).reshape(height, width)
         return RenderedFrame(image.numpy(), exact.depth.numpy(), cosine.numpy())
 
-    def seen_mesh(self) -> Mesh:
+    def visible_mesh(self) -> Mesh:
         """Return the finely subdivided surface seen in at least one rendered view, with its colours."""
         quads = self._surface.quads()
         first, owner = _merged(quads)
@@ -142,19 +142,19 @@ class SeenSurface:
         # A piece is seen if the pixel at its centre shows its parent quad, which needs no depth tolerance.
         turn = world_from_camera[:3, :3].T
         matrix = torch.from_numpy(intrinsics @ np.column_stack([turn, -turn @ world_from_camera[:3, 3]]))
-        maybe = self._of_quads(quad)
-        x, y, z = torch.addmm(matrix[:, 3:], matrix[:, :3], self._centres.index_select(1, maybe))
+        candidates = self._candidates_of(quad)
+        x, y, z = torch.addmm(matrix[:, 3:], matrix[:, :3], self._centres.index_select(1, candidates))
         column, row = x.div_(z).floor_(), y.div_(z).floor_()
         inside = (z > 0.05) & (column >= 0) & (row >= 0) & (column < quad.shape[1]) & (row < quad.shape[0])
-        at = row.mul_(quad.shape[1]).add_(column).masked_fill_(~inside, 0).long()
-        shown = maybe[inside & (quad.flatten().index_select(0, at) == self._parent.index_select(0, maybe))]
+        pixel = row.mul_(quad.shape[1]).add_(column).masked_fill_(~inside, 0).long()
+        shown = candidates[inside & (quad.flatten().index_select(0, pixel) == self._parent.index_select(0, candidates))]
         self._seen[self._index.index_select(0, shown)] = True
         if len(shown) > 0.05 * len(self._index):
-            left = (~self._seen.index_select(0, self._index)).nonzero()[:, 0]
-            self._centres = self._centres.index_select(1, left)
-            self._parent, self._index = self._parent[left], self._index[left]
+            remaining = (~self._seen.index_select(0, self._index)).nonzero()[:, 0]
+            self._centres = self._centres.index_select(1, remaining)
+            self._parent, self._index = self._parent[remaining], self._index[remaining]
 
-    def _of_quads(self, quad: Tensor) -> Tensor:
+    def _candidates_of(self, quad: Tensor) -> Tensor:
         """Return which of the possibly unseen pieces belong to a quad that is visible in the image."""
         pixels = np.bincount((quad + 1).flatten().numpy(), minlength=len(self._quads) + 1)
         return torch.from_numpy(np.flatnonzero((pixels > 0)[1:][self._parent.numpy()]))

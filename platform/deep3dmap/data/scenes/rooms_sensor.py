@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
 NEAREST, FARTHEST = 0.35, 8.0  # metres
-_STEEPEST = 0.17  # smallest cosine between ray and normal, about 80 degrees, that still gives a reading
+_MIN_COSINE = 0.17  # smallest cosine between ray and normal, about 80 degrees, that still gives a reading
 
 
 def sensed_depth(
@@ -21,15 +21,15 @@ def sensed_depth(
     if strength == 0:
         return depth
     height, width = depth.shape
-    slip = rng.standard_normal((2, height, width))
+    lateral_noise = rng.standard_normal((2, height, width))
     # Lateral shifts are applied at edges only; on slanted surfaces, they would add to the depth noise.
     edge = maximum_filter(depth, 3) - minimum_filter(depth, 3) > 0.1 * depth
     rows, columns = np.nonzero(edge)
-    down, across = np.rint(0.4 * strength * slip[:, rows, columns]).astype(np.int64)
-    read = depth.copy()
-    read[rows, columns] = depth[np.clip(rows + down, 0, height - 1), np.clip(columns + across, 0, width - 1)]
-    deviation = strength * (0.0012 + 0.0019 * np.square(read - 0.4))
-    noisy = read + deviation * rng.standard_normal(depth.shape)
-    lost = (cosine < _STEEPEST) | (depth == 0) | (noisy < NEAREST) | (noisy > FARTHEST)
-    lost |= edge & (rng.random(depth.shape) < 0.5 * min(strength, 1.0))
-    return np.where(lost, 0, np.round(noisy, 3)).astype(np.float32)
+    down, across = np.rint(0.4 * strength * lateral_noise[:, rows, columns]).astype(np.int64)
+    shifted = depth.copy()
+    shifted[rows, columns] = depth[np.clip(rows + down, 0, height - 1), np.clip(columns + across, 0, width - 1)]
+    deviation = strength * (0.0012 + 0.0019 * np.square(shifted - 0.4))
+    noisy = shifted + deviation * rng.standard_normal(depth.shape)
+    invalid = (cosine < _MIN_COSINE) | (depth == 0) | (noisy < NEAREST) | (noisy > FARTHEST)
+    invalid |= edge & (rng.random(depth.shape) < 0.5 * min(strength, 1.0))
+    return np.where(invalid, 0, np.round(noisy, 3)).astype(np.float32)

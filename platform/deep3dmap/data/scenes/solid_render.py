@@ -67,7 +67,7 @@ class SolidRenderer:
         image = np.where(mask > 0, layers[:3] / np.maximum(mask, 1e-6), 0).clip(0, 1).astype(np.float32)
         return Picture(image, mask, self._fragments(camera, 1).depth.numpy())
 
-    def seen_mesh(self) -> Mesh:
+    def visible_mesh(self) -> Mesh:
         """Return the quads with at least one visible sample, with shaded colours but no highlights."""
         chosen = np.flatnonzero(self._seen)
         quads = Quads(*(getattr(self._quads, name)[chosen] for name in ("corners", "normals", "material", "local")))

@@ -13,14 +13,14 @@ from deep3dmap.data.formats import colmap
 from deep3dmap.data.formats.images import write_gray16, write_image
 from deep3dmap.data.scenes.sky import sky
 from deep3dmap.data.scenes.solid_render import Daylight, SolidRenderer
-from deep3dmap.data.scenes.terrain_layout import WAY, design_terrain
+from deep3dmap.data.scenes.terrain_layout import CAMERA_RING, design_terrain
 from deep3dmap.geometry.cameras import look_at, unproject
 
 SPLITS = ("train", "val", "test")
 PER_METRE = 100.0  # units of the depth maps per metre (centimetres), 0 = sky
 NOISE, RANGE = 0.01, 80.0  # relative standard deviation of sensed depth, and farthest reading in metres
-POINTS_A_VIEW = 80
-SECONDS_A_VIEW = 0.12
+POINTS_PER_VIEW = 80
+SECONDS_PER_VIEW = 0.12
 LIGHT = Daylight(sun=(0.5, -0.3, 0.7), direct=0.6, sky=0.5, ground=0.6, gloss=0.0)
 
 
@@ -46,7 +46,7 @@ def write_terrain(folder: Path, recipe: TerrainRecipe) -> None:
         (folder / name).mkdir()
     cameras = {split: _cameras(getattr(recipe, split), recipe, way) for split in SPLITS}
     shown = [_write_view(folder, renderer, f"train_{i:03d}.png", one, noise) for i, one in enumerate(cameras["train"])]
-    (folder / "mesh.ply").write_bytes(to_ply(renderer.seen_mesh()))
+    (folder / "mesh.ply").write_bytes(to_ply(renderer.visible_mesh()))
     for split in SPLITS[1:]:
         for index, camera in enumerate(cameras[split]):
             _write_view(folder, renderer, f"{split}_{index:03d}.png", camera, noise)
@@ -63,10 +63,10 @@ def _write_view(
     picture = renderer.picture(camera)
     image = picture.image * picture.mask + sky(camera) * (1 - picture.mask)
     write_image(folder / "images" / name, image)
-    write_gray16(folder / "true_depth" / name, _stored(picture.depth))
-    write_gray16(folder / "depth" / name, _stored(_sensed(picture.depth, rng)))
+    write_gray16(folder / "true_depth" / name, _quantise_depth(picture.depth))
+    write_gray16(folder / "depth" / name, _quantise_depth(_add_sensor_noise(picture.depth, rng)))
     rows, columns = np.nonzero((picture.depth > 0) & (picture.depth < RANGE))
-    some = rng.permutation(len(rows))[:POINTS_A_VIEW]
+    some = rng.permutation(len(rows))[:POINTS_PER_VIEW]
     places = unproject(picture.depth.astype(np.float64), camera.intrinsics, camera.world_from_camera).numpy()
     return places[rows[some], columns[some]], image[:, rows[some], columns[some]].T
 
@@ -77,17 +77,17 @@ def _cameras(count: int, recipe: TerrainRecipe, rng: np.random.Generator) -> lis
     cameras = []
     for index in range(count):
         angle = 2 * np.pi * (index + rng.uniform(0, 1)) / count
-        away, height = rng.uniform(*WAY), rng.uniform(2.0, 11.0)
+        away, height = rng.uniform(*CAMERA_RING), rng.uniform(2.0, 11.0)
         eye = np.array([away * np.cos(angle), away * np.sin(angle), height])
         target = np.array([*rng.uniform(-7, 7, 2), rng.uniform(1.0, 5.0)])
         cameras.append(Camera(intrinsics, look_at(eye, target).numpy(), recipe.width, recipe.height))
     return cameras
 
 
-def _stored(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
+def _quantise_depth(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
     return np.round(np.clip(depth * PER_METRE, 0, 65535)).astype(np.uint16)
 
 
-def _sensed(depth: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def _add_sensor_noise(depth: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     noisy = depth * (1 + NOISE * rng.standard_normal(depth.shape, np.float32))
     return np.where((depth > 0) & (depth < RANGE), noisy, 0).astype(np.float32)

@@ -14,7 +14,7 @@ from deep3dmap.ops.solid_texture import value_noise
 
 Array = NDArray[np.float64]
 REACH = 400.0  # half the side of the ground
-HAMLET, WAY, WOODS = 14.0, (20.0, 34.0), (40.0, 160.0)  # radii of hamlet, cameras and woods
+HAMLET, CAMERA_RING, WOODS = 14.0, (20.0, 34.0), (40.0, 160.0)  # radii of hamlet, cameras and woods
 EDGE = 1.0  # edge length to which buildings are subdivided, so that visibility is tracked per piece
 BUILDINGS = (("house", 5.0), ("house", 6.5), ("house", 4.5), ("lighthouse", 7.0), ("castle", 6.0))
 

@@ -15,7 +15,7 @@ from deep3dmap.geometry.cameras import project, scale_intrinsics, transform
 from deep3dmap.ops.rasterize import Fragments, interpolate_at, rasterize_camera
 
 Array = NDArray[np.float64]
-NEAR_ENOUGH = 0.006  # distance in metres behind the rendered surface up to which a point counts as visible
+VISIBILITY_TOLERANCE = 0.006  # distance in metres behind the rendered surface up to which a point counts as visible
 
 
 @dataclass(frozen=True)
@@ -92,4 +92,4 @@ def visible(points: Array, normals: Array, view: DrawnView, camera: Camera) -> N
     x, y = (np.floor(pixels * factor).astype(int).clip(0, np.array(view.depth.shape[::-1]) - 1)).T
     eye = camera.world_from_camera[:3, 3] - points
     facing = (normals * eye).sum(1) > 0.05 * np.linalg.norm(eye, axis=1)
-    return inside(pixels, camera) & facing & (depth > 0) & (depth < farthest[y, x] + NEAR_ENOUGH)
+    return inside(pixels, camera) & facing & (depth > 0) & (depth < farthest[y, x] + VISIBILITY_TOLERANCE)
