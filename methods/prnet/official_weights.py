@@ -9,7 +9,7 @@ from torch import Tensor
 from deep3dmap.core import UserError
 from deep3dmap.data.formats.tensorflow_checkpoint import is_tensorflow_checkpoint, read_variables
 from deep3dmap.nn import ResFCN256, from_legacy_names, from_tensorflow_names, from_tensorflow_variables
-from deep3dmap.nn.official_checkpoints import check_fits, is_state_dict
+from deep3dmap.nn.official_checkpoints import check_state_dict, is_state_dict
 from deep3dmap.nn.weight_files import read_weights
 
 SCOPE = "resfcn256/"
@@ -26,7 +26,7 @@ def load_official(network: ResFCN256, file: Path) -> bool:
     state, exported = (_of_tensorflow(file), False) if is_tensorflow_checkpoint(file) else _of_torch(file)
     ours = {name: value for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}
     state = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
-    check_fits(state, ours, str(file), ADVICE)
+    check_state_dict(state, ours, str(file), ADVICE)
     network.load_state_dict(state, strict=False)
     return not exported
 

@@ -67,10 +67,10 @@ class _Sample(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return _Spread.apply(gradients[0], ctx.saved_tensors[0], ctx.shape), None
+        return _SampleAdjoint.apply(gradients[0], ctx.saved_tensors[0], ctx.shape), None
 
 
-class _Spread(torch.autograd.Function):
+class _SampleAdjoint(torch.autograd.Function):
     """The adjoint of `_Sample`."""
 
     @staticmethod
