@@ -109,11 +109,11 @@ def test_the_speed_of_both_states_of_a_store_is_printed(
 ) -> None:
     asked: list[str] = []
 
-    def measured(action: str, uri: str) -> dict[str, float]:
+    def measure_action(action: str, uri: str) -> dict[str, float]:
         asked.append(f"{action}, {len(list(Path(uri).rglob('*.parquet')))}")
         return {"wall": 1.0, "cpu": 0.5}
 
-    monkeypatch.setattr(speed, "measured", measured)
+    monkeypatch.setattr(speed, "measure_action", measure_action)
     monkeypatch.setattr(speed.importlib.util, "find_spec", lambda _: None)
     monkeypatch.setattr("sys.argv", ["speed", "--runs", "6", "--scenes", "2", "--metrics", "3"])
     speed.main()
