@@ -18,11 +18,11 @@ from deep3dmap.render.mesh_renderer import render_mesh
 from deep3dmap.render.views import orbit
 from deep3dmap.render.visualization import contact_sheet, enlarged, enlargement, error_picture, save_png
 
-GIVEN_SHOWN, HELD_SHOWN = 2, 1
+GIVEN_ROWS, HELD_OUT_ROWS = 2, 1
 SIDE = 240  # minimum height of a tile, so that small photographs are legible
 WORST = 0.02  # fraction of the subject's diagonal at the upper end of the error map
 UP = (0.0, 1.0, 0.0)
-BOTH, MISSED, EXCESS, NOTHING = (0.75, 0.75, 0.75), (0.15, 0.4, 0.95), (0.9, 0.25, 0.2), (0.12, 0.12, 0.12)
+BOTH, MISSED, EXTRA, NEITHER = (0.75, 0.75, 0.75), (0.15, 0.4, 0.95), (0.9, 0.25, 0.2), (0.12, 0.12, 0.12)
 
 Tile = tuple[str, Tensor]
 
@@ -42,7 +42,7 @@ def write(predicted: Mesh, truth: dict[str, Any], held: Sequence[int], folder: P
 def _views_sheet(predicted: Mesh, truth: dict[str, Any], held: Sequence[int]) -> Any:
     errors, worst = _vertex_errors(predicted, truth.get("mesh"))
     given = [view for view in range(len(truth["images"])) if view not in held]
-    chosen = [*given[:: max(1, len(given) // GIVEN_SHOWN)][:GIVEN_SHOWN], *held[:HELD_SHOWN]]
+    chosen = [*given[:: max(1, len(given) // GIVEN_ROWS)][:GIVEN_ROWS], *held[:HELD_OUT_ROWS]]
     rows = [_row(predicted, truth, view, view in held, errors, worst) for view in chosen]
     caption = "outlines: grey = both, blue = missing, red = excess"
     if errors is not None:
@@ -61,9 +61,9 @@ def _row(predicted: Mesh, truth: dict[str, Any], view: int, is_held: bool, error
     if "masks" in truth:
         mask = torch.from_numpy(np.asarray(truth["masks"][view], np.float32))
         tiles.append(("mask", enlarged(mask.expand(3, -1, -1), SIDE)))
-    tiles.append(("reconstruction", _drawn(predicted, fine, size)))
+    tiles.append(("reconstruction", _render(predicted, fine, size)))
     if "mesh" in truth:
-        tiles.append(("true surface", _drawn(truth["mesh"], fine, size)))
+        tiles.append(("true surface", _render(truth["mesh"], fine, size)))
     if "masks" in truth:
         seen = silhouette(predicted.vertices, predicted.faces, *camera, height, width)
         tiles.append(("outlines", enlarged(_outlines(seen, mask > COVERED), SIDE)))
@@ -73,7 +73,7 @@ def _row(predicted: Mesh, truth: dict[str, Any], view: int, is_held: bool, error
 
 
 def _outlines(seen: Tensor, mask: Tensor) -> Tensor:
-    colors = torch.tensor([NOTHING, MISSED, EXCESS, BOTH])
+    colors = torch.tensor([NEITHER, MISSED, EXTRA, BOTH])
     return colors[mask.long() + 2 * seen.long()].permute(2, 0, 1)
 
 
@@ -102,12 +102,12 @@ def _turntable(predicted: Mesh, truth: Mesh | None) -> Any:
         return contact_sheet([("predicted: empty", torch.full((3, size, size), 0.9))], columns=1)
     views = orbit(placed_by.vertices, 4, elevation_degrees=10.0, width=size, height=size, up=UP)
     tiles = [
-        (f"{name}: {len(mesh.faces):,} triangles, side {number}", _drawn(mesh, view, (size, size)))
+        (f"{name}: {len(mesh.faces):,} triangles, side {number}", _render(mesh, view, (size, size)))
         for name, mesh in meshes.items()
         for number, view in enumerate(views, 1)
     ]
     return contact_sheet(tiles, columns=len(views))
 
 
-def _drawn(mesh: Mesh, camera: tuple[Any, Any], size: tuple[int, int]) -> Tensor:
+def _render(mesh: Mesh, camera: tuple[Any, Any], size: tuple[int, int]) -> Tensor:
     return render_mesh(mesh.vertices, mesh.faces, *camera, *size, colors=mesh.colors).image

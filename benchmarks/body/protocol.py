@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from deep3dmap.benchmarks.body import pictures
-from deep3dmap.benchmarks.body.scan import SeenPoints, scan_of
-from deep3dmap.benchmarks.body.view_split import all_but_the_middle, held_out_views, without_views
+from deep3dmap.benchmarks.body.scan import SeenPoints, scan_from_truth
+from deep3dmap.benchmarks.body.view_split import all_but_middle_view, held_out_views, without_views
 from deep3dmap.core import Evaluation, Mesh, MetricCard, Protocol, Reconstruction, SuiteCard, Task, UserError, Views
 from deep3dmap.geometry.closest_points import ClosestPoints
 from deep3dmap.metrics import surface_distance as surface
@@ -101,7 +101,7 @@ class BodyEvaluation(Evaluation):
         mesh = predicted_mesh(reconstruction)
         scores: dict[str, float] = {}
         if "mesh" in truth:
-            scores |= _surface_scores(mesh, scan_of(truth), truth["mesh"])
+            scores |= _surface_scores(mesh, scan_from_truth(truth), truth["mesh"])
             scores |= _vertex_scores(mesh, truth["mesh"])
         held = self._held_out(len(truth["images"]))
         given = [view for view in range(len(truth["images"])) if view not in held]
@@ -120,7 +120,7 @@ class SingleViewBodyProtocol(BodyProtocol):
 
     def held_out(self, count: int) -> list[int]:
         """Return the indices of all views except the middle one."""
-        return all_but_the_middle(count)
+        return all_but_middle_view(count)
 
 
 def predicted_mesh(reconstruction: Reconstruction) -> Mesh:
@@ -139,10 +139,10 @@ def predicted_mesh(reconstruction: Reconstruction) -> Mesh:
 
 def _surface_scores(mesh: Mesh, scan: SeenPoints, truth: Mesh) -> dict[str, float]:
     if mesh.is_empty or not float(surface.face_directions(mesh.vertices, mesh.faces).norm(dim=1).sum()) > 0:
-        return _scores_of_nothing(scan.size)
+        return _empty_prediction_scores(scan.size)
     predicted = ClosestPoints(mesh.vertices, mesh.faces)
     closest = predicted(scan.points)
-    motion = surface.align_to_surface(_some(scan.points), predicted)
+    motion = surface.align_to_surface(_subsample(scan.points), predicted)
     aligned = predicted(motion.apply(scan.points)).distance
     back = ClosestPoints(truth.vertices, truth.faces)(
         surface.sample_surface(mesh.vertices, mesh.faces, len(scan.points)).points
@@ -161,19 +161,19 @@ def _surface_scores(mesh: Mesh, scan: SeenPoints, truth: Mesh) -> dict[str, floa
     }
 
 
-def _scores_of_nothing(size: float) -> dict[str, float]:
+def _empty_prediction_scores(size: float) -> dict[str, float]:
     """Score an empty prediction as if it were as far away as the subject is long, so that it never beats a bad result."""
     lengths = [f"{prefix}_{name}" for prefix in ("scan_to_mesh", "aligned_scan_to_mesh") for name in ("mean", "median")]
-    charged = dict.fromkeys(["chamfer", *lengths, "mesh_to_scan_mean"], MILLIMETRES * size)
+    distances = dict.fromkeys(["chamfer", *lengths, "mesh_to_scan_mean"], MILLIMETRES * size)
     shares = dict.fromkeys(("completeness_10mm", "precision_10mm", "f_score_10mm"), 0.0)
-    return {**charged, **shares, "normal_error": HALF_TURN}
+    return {**distances, **shares, "normal_error": HALF_TURN}
 
 
 def _in_millimetres(prefix: str, distances: torch.Tensor) -> dict[str, float]:
     return {f"{prefix}_{name}": MILLIMETRES * value for name, value in surface.distance_summary(distances).items()}
 
 
-def _some(points: torch.Tensor) -> torch.Tensor:
+def _subsample(points: torch.Tensor) -> torch.Tensor:
     return points[:: max(1, len(points) // ALIGNED_WITH)]
 
 

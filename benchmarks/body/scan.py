@@ -12,8 +12,8 @@ from deep3dmap.metrics.surface_distance import box_diagonal, face_directions, sa
 from deep3dmap.ops.rasterize import rasterize_camera
 
 POINTS = 4000
-FINE = 256  # minimum side in pixels of the depth maps for the visibility test
-BEHIND = 0.01  # fraction of the subject's diagonal; a point at most this far behind the visible surface counts as seen
+MIN_DEPTH_MAP_SIDE = 256  # minimum side in pixels of the depth maps for the visibility test
+VISIBILITY_TOLERANCE = 0.01  # fraction of the subject's diagonal by which a visible point may lie behind the surface
 
 
 class SeenPoints(NamedTuple):
@@ -24,7 +24,7 @@ class SeenPoints(NamedTuple):
     size: float
 
 
-def scan_of(truth: dict[str, Any]) -> SeenPoints:
+def scan_from_truth(truth: dict[str, Any]) -> SeenPoints:
     """Return evenly spread points of the true mesh that are visible in any view; all points if there are no cameras.
 
     Surfaces that no camera sees could only be guessed; a scanner at the cameras' positions would not capture them either.
@@ -35,7 +35,7 @@ def scan_of(truth: dict[str, Any]) -> SeenPoints:
     size = box_diagonal(mesh.vertices)
     seen = torch.ones(len(found.points), dtype=torch.bool)
     if "world_from_camera" in truth and "intrinsics" in truth:
-        seen = _seen(mesh, found.points, normals, truth, size * BEHIND)
+        seen = _find_visible(mesh, found.points, normals, truth, size * VISIBILITY_TOLERANCE)
     if not seen.any():
         raise ValueError("no camera sees the true surface; check that `mesh` and `world_from_camera` share a frame")
     rows = seen.nonzero()[:, 0]
@@ -44,9 +44,9 @@ def scan_of(truth: dict[str, Any]) -> SeenPoints:
     return SeenPoints(found.points[rows], normals[rows], size)
 
 
-def _seen(mesh: Mesh, points: Tensor, normals: Tensor, truth: dict[str, Any], behind: float) -> Tensor:
+def _find_visible(mesh: Mesh, points: Tensor, normals: Tensor, truth: dict[str, Any], tolerance: float) -> Tensor:
     height, width = np.shape(truth["images"][0])[1:]
-    factor = max(1, -(-FINE // min(height, width)))
+    factor = max(1, -(-MIN_DEPTH_MAP_SIDE // min(height, width)))
     vertices, faces = torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces)
     seen = torch.zeros(len(points), dtype=torch.bool)
     for intrinsics, pose in zip(truth["intrinsics"], truth["world_from_camera"]):
@@ -61,5 +61,5 @@ def _seen(mesh: Mesh, points: Tensor, normals: Tensor, truth: dict[str, Any], be
         rows = (facing & (depth > 0) & (pixels >= 0).all(1) & (pixels < limits).all(1)).nonzero()[:, 0]
         column, row = pixels[rows].long().T
         surface = depth_map[row, column]
-        seen[rows[(surface > 0) & (depth[rows] <= surface + behind)]] = True
+        seen[rows[(surface > 0) & (depth[rows] <= surface + tolerance)]] = True
     return seen

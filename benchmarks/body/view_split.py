@@ -18,7 +18,7 @@ def held_out_views(count: int) -> list[int]:
     return [int(view) for view in np.linspace(0, count - 1, held + 2)[1:-1].round()]
 
 
-def all_but_the_middle(count: int) -> list[int]:
+def all_but_middle_view(count: int) -> list[int]:
     """Return the indices of all views except the middle one, which in an arc around a face is the frontal one."""
     return [view for view in range(count) if view != count // 2]
 

@@ -27,7 +27,7 @@ def photograph(image: NDArray[Any], scale: int) -> Image.Image:
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.BICUBIC)
 
 
-def faded(picture: Image.Image, share: float = 0.55) -> Image.Image:
+def fade(picture: Image.Image, share: float = 0.55) -> Image.Image:
     """Return the picture in grey, blended with a fraction `share` of white, as a background for drawing."""
     return Image.blend(picture.convert("L").convert("RGB"), Image.new("RGB", picture.size, "white"), share)
 

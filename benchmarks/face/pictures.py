@@ -79,7 +79,7 @@ def _shaded(
 
 
 def _depth(mesh: Mesh, photo: Image.Image, scale: int, spread: float, title: str, color: drawing.Color) -> Image.Image:
-    ground = drawing.faded(photo)
+    ground = drawing.fade(photo)
     depth = mesh.vertices[:, 2] - mesh.vertices[:, 2].mean()
     drawing.draw_surface(ground, mesh, scale, drawing.colormap(depth, -spread, spread))
     drawing.color_bar(ground, f"{spread:.0f} px behind", "in front")
@@ -90,7 +90,7 @@ def _depth(mesh: Mesh, photo: Image.Image, scale: int, spread: float, title: str
 def _errors(
     reconstruction: Reconstruction, truth: dict[str, Any], surface: Mesh | None, photo: Image.Image, scale: int
 ) -> Image.Image:
-    ground, title = drawing.faded(photo), "error of the landmarks"
+    ground, title = drawing.fade(photo), "error of the landmarks"
     size = float(box_size(torch.from_numpy(np.asarray(truth["landmarks_68"], np.float64))))
     if surface is not None and reconstruction.position_map is not None:
         error = _share(sample(reconstruction.position_map, truth["dense_uv"]), surface.vertices, size)

@@ -29,7 +29,7 @@ def write_control_pictures(sample: Sampler, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name, commands in SHEETS.items():
-        columns = [_drawn(sample, command) for command in commands]
+        columns = [_draw_sample(sample, command) for command in commands]
         tiles = [(_label(command), images[row]) for row in range(ROWS) for images, command in zip(columns, commands)]
         files.append(folder / f"control_{name}.png")
         contact_sheet(tiles, columns=len(commands)).save(files[-1])
@@ -41,20 +41,20 @@ def _animation(sample: Sampler, file: Path) -> Path:
     for frame in range(FRAMES):
         angle = 2 * math.pi * frame / FRAMES
         place = [RADIUS * math.cos(angle), RADIUS * math.sin(angle), 0.0]
-        images = _drawn(sample, {"object": 0, "rotate": frame / FRAMES, "translate": place})
+        images = _draw_sample(sample, {"object": 0, "rotate": frame / FRAMES, "translate": place})
         frames.append(to_pil(torch.cat(list(images), 2)))
     frames[0].save(file, save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0, lossless=True)
     return file
 
 
-def _drawn(sample: Sampler, command: dict[str, Any]) -> Tensor:
+def _draw_sample(sample: Sampler, command: dict[str, Any]) -> Tensor:
     return enlarged(torch.as_tensor(sample(range(ROWS), **command)).detach().float().cpu(), ENLARGED)
 
 
 def _label(command: dict[str, Any]) -> str:
-    told = [f"{name} {_short(value)}" for name, value in command.items() if name != "object"]
+    told = [f"{name} {_format_value(value)}" for name, value in command.items() if name != "object"]
     return ", ".join(told) or "as drawn"
 
 
-def _short(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return " ".join(f"{one:g}" for one in value) if isinstance(value, list) else f"{value:g}"

@@ -90,13 +90,13 @@ def peak_megabytes(name: str, side: int, backward: bool) -> float:
     return float(done.stdout)
 
 
-def _own_peak(name: str, side: int, backward: bool) -> float:
+def _measure_own_peak(name: str, side: int, backward: bool) -> float:
     """Measure the peak memory of a call; Linux only, since it resets and reads the kernel's high-water mark."""
     torch.set_num_threads(1)
     given = fragment(side)
     # A small warm-up call, so that one-time allocations are not attributed to the measured call.
-    few = Fragment(given.features[..., :4, :4], given.projection, given.positions[:8], given.gradient[:8])
-    call(name, few, backward)()
+    warm_up = Fragment(given.features[..., :4, :4], given.projection, given.positions[:8], given.gradient[:8])
+    call(name, warm_up, backward)()
     run = call(name, given, backward)
     Path("/proc/self/clear_refs").write_text("5")
     before = _high_water()
@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--backward", action="store_true", help="with --peak-of: include the gradient")
     options = parser.parse_args()
     if options.peak_of:
-        print(_own_peak(options.peak_of, options.sides[0], options.backward))
+        print(_measure_own_peak(options.peak_of, options.sides[0], options.backward))
         return
     for side in options.sides:
         given = fragment(side)

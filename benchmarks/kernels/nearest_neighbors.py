@@ -17,7 +17,7 @@ from deep3dmap.geometry.nearest_neighbours import brute_force, nearest, squared_
 
 Calls = dict[str, Callable[[], object]]
 TREE = "k-d tree (ours)"
-MOST_AT_ONCE = 20_000  # points; their pairwise distances in both directions take 3 GB, and more with the gradient
+MAX_DENSE_POINTS = 20_000  # points; their pairwise distances in both directions take 3 GB, and more with the gradient
 SECONDS_FOR_ROUNDS = 2.0  # calls that take longer are timed only once
 
 
@@ -35,7 +35,7 @@ def searches(points: Tensor, targets: Tensor) -> tuple[Calls, dict[str, str]]:
         "all distances in blocks": lambda: brute_force(points, targets),
     }
     absent = {}
-    if len(points) <= MOST_AT_ONCE:
+    if len(points) <= MAX_DENSE_POINTS:
         calls["torch.cdist at once"] = lambda: torch.cdist(points, targets).argmin(1)
     else:
         absent["torch.cdist at once"] = f"{4e-9 * len(points) * len(targets):.0f} GB of distances"
@@ -59,8 +59,8 @@ def chamfers(points: Tensor, targets: Tensor) -> tuple[Calls, dict[str, str]]:
         TREE: gradient(lambda: squared_distances(moving, targets).mean() + squared_distances(targets, moving).mean())
     }
     absent = {}
-    if len(points) <= MOST_AT_ONCE:
-        calls["torch.cdist at once"] = gradient(lambda: _chamfer_of_all(moving, targets))
+    if len(points) <= MAX_DENSE_POINTS:
+        calls["torch.cdist at once"] = gradient(lambda: _dense_chamfer(moving, targets))
     else:
         absent["torch.cdist at once"] = f"{8e-9 * len(points) * len(targets):.0f} GB of distances and their gradient"
     try:
@@ -72,7 +72,7 @@ def chamfers(points: Tensor, targets: Tensor) -> tuple[Calls, dict[str, str]]:
     return calls, absent
 
 
-def _chamfer_of_all(points: Tensor, targets: Tensor) -> Tensor:
+def _dense_chamfer(points: Tensor, targets: Tensor) -> Tensor:
     distances = torch.cdist(points, targets)
     return distances.amin(1).square().mean() + distances.amin(0).square().mean()
 

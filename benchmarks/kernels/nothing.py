@@ -15,19 +15,19 @@ SAMPLES = 64
 
 
 @dataclass
-class NextToNothingConfig:
+class MinimalMethodConfig:
     """Options of the minimal method."""
 
     hidden: int = option(4, "hidden units")
 
 
-class NextToNothing(BaseFramework):
+class MinimalMethod(BaseFramework):
     """One small linear layer, whose step consists almost entirely of the training loop."""
 
     card = MethodCard("Next to nothing", "", 2025, "", (), ("image",), ("landmarks",), "Apache-2.0", ("image",))
-    config_type: ClassVar[type] = NextToNothingConfig
+    config_type: ClassVar[type] = MinimalMethodConfig
 
-    def __init__(self, config: NextToNothingConfig) -> None:
+    def __init__(self, config: MinimalMethodConfig) -> None:
         super().__init__(config)
         self.layer = nn.Linear(4, config.hidden)
 
@@ -45,36 +45,36 @@ class NextToNothing(BaseFramework):
 
 
 @dataclass
-class HandfulConfig:
+class MinimalDatasetConfig:
     """Options of the minimal dataset."""
 
     samples: int = option(SAMPLES, "samples of the training split")
 
 
-class Handful:
+class MinimalDataset:
     """A few four-dimensional vectors in memory."""
 
-    config_type: ClassVar[type] = HandfulConfig
+    config_type: ClassVar[type] = MinimalDatasetConfig
     card = DatasetCard(
         "A handful of vectors", ("image",), ("train", "val", "test"), "image", "pixel", "Apache-2.0", "in memory"
     )
     version = "handful-1"
     root = Path(".")
 
-    def __init__(self, config: HandfulConfig, cache: Path | None = None) -> None:
+    def __init__(self, config: MinimalDatasetConfig, cache: Path | None = None) -> None:
         self.config = config
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
         """Do nothing; the data are in memory."""
 
-    def split(self, name: str) -> "HandfulSplit":
+    def split(self, name: str) -> "MinimalSplit":
         """Return a split; raises UserError for an unknown name."""
         if name not in self.card.splits:
             raise UserError(f"no split '{name}'; there are {', '.join(self.card.splits)}")
-        return HandfulSplit(self.config.samples if name == "train" else 8)
+        return MinimalSplit(self.config.samples if name == "train" else 8)
 
 
-class HandfulSplit:
+class MinimalSplit:
     """A split with a given number of vectors."""
 
     def __init__(self, size: int) -> None:

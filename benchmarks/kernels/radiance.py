@@ -108,11 +108,11 @@ class FieldUpdate:
         samples = samples_of(self._rays, self._occupied, self._backend)
         kept: dict[int, int] = {}
 
-        def note(tensor: Tensor) -> Tensor:
+        def record(tensor: Tensor) -> Tensor:
             kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
             return tensor
 
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor):
             loss = self._loss(samples)
         self._optimizer.zero_grad()
         loss.backward()

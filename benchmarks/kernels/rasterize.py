@@ -174,7 +174,7 @@ def contenders(given: ScreenMesh, size: int) -> tuple[dict[str, Callable[[], obj
     try:
         mesa = OSMesaDepth(given, size)
         calls[f"OSMesa, depth only ({mesa.renderer.split('(')[0].strip()})"] = mesa
-        _say_difference("OSMesa", mesa.metres(), depth)
+        _print_difference("OSMesa", mesa.metres(), depth)
     except (ImportError, OSError) as error:
         absent["OSMesa, depth only"] = str(error)
     try:
@@ -182,7 +182,7 @@ def contenders(given: ScreenMesh, size: int) -> tuple[dict[str, Callable[[], obj
         calls["Embree, depth only, tree given"] = embree
         calls["Embree, depth only, tree built"] = EmbreeDepth(given, size, anew=True)
         found = embree()
-        _say_difference("Embree", np.where(found < 100, found, 0).reshape(size, size), depth)
+        _print_difference("Embree", np.where(found < 100, found, 0).reshape(size, size), depth)
     except ImportError as error:
         absent["Embree, depth only"] = str(error)
     calls["hard renderer: image, depth, normals"] = hard_renderer(given, size, False)
@@ -190,7 +190,7 @@ def contenders(given: ScreenMesh, size: int) -> tuple[dict[str, Callable[[], obj
     return calls, absent
 
 
-def _say_difference(peer: str, theirs: np.ndarray, ours: np.ndarray) -> None:
+def _print_difference(peer: str, theirs: np.ndarray, ours: np.ndarray) -> None:
     differing = float((np.abs(theirs - ours) > 5e-3).mean())
     print(f"  pixels where the depth of {peer} differs by more than 5 mm: {100 * differing:.2f} %")
 

@@ -66,12 +66,12 @@ def table(part: Measurement, rows: Sequence[Row]) -> Table:
     for row in sorted(rows, key=lambda row: names.index(row["what"])):
         last = row["n"] == max(other["n"] for other in rows if other["what"] == row["what"])
         grown = growth(rows, row["what"]) if last else None
-        cells = [row["what"], str(row["n"]), shown(row["seconds"]), row["per"]]
+        cells = [row["what"], str(row["n"]), format_seconds(row["seconds"]), row["per"]]
         found.add_row(*cells, *("" if x is None else f"{x:.2f}" for x in (row["ratio"], grown)))
     return found
 
 
-def shown(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """Format a time with its unit."""
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
 
@@ -95,15 +95,15 @@ def verdict(name: str, rows: Sequence[Row]) -> str:
             f"A {ours['per']} of ours takes {share:+.0f} % of bare Ray's time with the same training (target: within "
             f"10 % for trials), which is {ours['seconds'] - base['seconds']:+.2f} s each, on whichever node it runs."
         )
-    return _about_nodes(rows, by_name)
+    return _node_verdict(rows, by_name)
 
 
-def _about_nodes(rows: Sequence[Row], by_name: dict[str, Row]) -> str:
+def _node_verdict(rows: Sequence[Row], by_name: dict[str, Row]) -> str:
     grown = {what: growth(rows, what) for what in by_name}
-    told = ", ".join(f"{what} {value:.2f}" for what, value in grown.items() if value is not None)
+    ratios = ", ".join(f"{what} {value:.2f}" for what, value in grown.items() if value is not None)
     group = by_name["placement group, made and removed"]["seconds"]
     return (
-        f"From the fewest nodes to the most, the unit costs changed by: {told}; all nodes share this machine's processors. "
+        f"From the fewest nodes to the most, the unit costs changed by: {ratios}; all nodes share this machine's processors. "
         f"Scheduling {TRIALS:,} trials in placement groups keeps the head busy for {TRIALS * group / 60:.0f} min in all, "
         f"on {NODES} nodes as on one if that cost does not grow."
     )

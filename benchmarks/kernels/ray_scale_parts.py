@@ -19,7 +19,7 @@ from typing import Any
 from deep3dmap.cli.arguments import how_many
 
 Row = dict[str, Any]
-METHOD, DATASET = "deep3dmap.benchmarks.kernels.nothing:NextToNothing", "deep3dmap.benchmarks.kernels.nothing:Handful"
+METHOD, DATASET = "deep3dmap.benchmarks.kernels.nothing:MinimalMethod", "deep3dmap.benchmarks.kernels.nothing:MinimalDataset"
 RUN = (f"method={METHOD}", f"dataset={DATASET}", "trainer.max_steps=1", "trainer.batch_size=8")
 SWEEP = ("tune.scheduler=none", "tune.searcher=random", "tune.space.optimizer.lr=loguniform(1e-5,1e-2)")
 CPUS = 2
@@ -58,7 +58,7 @@ def _empty_trial(config: dict[str, Any]) -> dict[str, float]:
 
 
 def _bare_trial(config: dict[str, Any]) -> None:
-    """Run the step of `NextToNothing` as hand-written code, with its checkpoint."""
+    """Run the step of `MinimalMethod` as hand-written code, with its checkpoint."""
     import torch
     from ray import tune
 
@@ -247,11 +247,11 @@ def raylets(count: int) -> list[Row]:
 def _spread_tasks(count: int) -> None:
     import ray
 
-    task = ray.remote(num_cpus=1, scheduling_strategy="SPREAD")(_nothing)
+    task = ray.remote(num_cpus=1, scheduling_strategy="SPREAD")(_empty_task)
     ray.get([task.remote() for _ in range(count)])
 
 
-def _nothing() -> None:
+def _empty_task() -> None:
     return None
 
 

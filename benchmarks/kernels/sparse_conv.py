@@ -117,7 +117,7 @@ def forward(given: Problem, convolve: Convolution, weight: Tensor) -> Callable[[
     return call
 
 
-def both_ways(given: Problem, convolve: Convolution, weight: Tensor) -> Callable[[], object]:
+def forward_and_backward(given: Problem, convolve: Convolution, weight: Tensor) -> Callable[[], object]:
     """Return a call of the convolution and its gradients."""
     features, kernel = given.features.clone().requires_grad_(), weight.clone().requires_grad_()
     return lambda: torch.autograd.grad(convolve(features, kernel), (features, kernel), given.gradient)
@@ -166,7 +166,7 @@ def report(given: Problem, rounds: int, threads: int) -> Iterator[str]:
     plain: dict[str, Callable[[], object]] = {name: forward(given, *pair) for name, pair in found.items()}
     timings = measure({**plain, "torch.mm alone": product(given)}, rounds, threads=threads)
     yield table(f"Forward, {what}", timings, absent) + "\n" + rates(timings, given.operations)
-    timings = measure({name: both_ways(given, *pair) for name, pair in found.items()}, rounds, threads=threads)
+    timings = measure({name: forward_and_backward(given, *pair) for name, pair in found.items()}, rounds, threads=threads)
     yield table(f"Forward and backward, {what}", timings, absent) + "\n" + rates(timings, 3 * given.operations)
 
 

@@ -26,7 +26,7 @@ SETTINGS = {
 ORDERS = ("forward", "backward", "double backward")
 
 
-def _of_order(call: Callable[[Tensor], Tensor], values: Tensor, order: str, device: str) -> Callable[[], object]:
+def _differentiate(call: Callable[[Tensor], Tensor], values: Tensor, order: str, device: str) -> Callable[[], object]:
     """Return a call that runs an op, only its gradient, or only the gradient of its gradient."""
     leaf = values.clone().requires_grad_()
     out = call(leaf)
@@ -65,7 +65,7 @@ def compare_ops(device: str, rounds: int) -> Iterator[str]:
         for order in ORDERS:
             calls = {}
             for backend, label in (("native", "native"), ("reference", "plain torch")):
-                calls[label] = _of_order(lambda x, c=call, b=backend: c(x, b), values, order, device)  # type: ignore[misc]
+                calls[label] = _differentiate(lambda x, c=call, b=backend: c(x, b), values, order, device)  # type: ignore[misc]
             yield table(f"{name}, {order}, {CHANNELS} channels of {SIDE} px, batch {COUNT}", measure(calls, rounds), {})
 
 

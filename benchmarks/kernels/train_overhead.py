@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from deep3dmap.benchmarks.kernels.nothing import SAMPLES, NextToNothing, NextToNothingConfig
+from deep3dmap.benchmarks.kernels.nothing import SAMPLES, MinimalMethod, MinimalMethodConfig
 from deep3dmap.cli.arguments import how_many
 from deep3dmap.core.errors import UserError
 from deep3dmap.frameworks import BaseFramework, LoopSettings, TrainLoop
@@ -136,7 +136,7 @@ def main(argv: list[str] | None = None) -> int:
         loop, steps = flags.only
         if loop not in LOOPS or not steps.isdecimal():
             parser.error(f"--only {loop} {steps}: LOOP is {' or '.join(LOOPS)}, STEPS a number")
-        LOOPS[loop](NextToNothing(NextToNothingConfig()), small, int(steps))
+        LOOPS[loop](MinimalMethod(MinimalMethodConfig()), small, int(steps))
         return 0
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -144,7 +144,7 @@ def main(argv: list[str] | None = None) -> int:
             subject.composed()
         except UserError as error:
             parser.error(str(error))
-        tiny = seconds_per_step(lambda: NextToNothing(NextToNothingConfig()), small, 400, flags.rounds)
+        tiny = seconds_per_step(lambda: MinimalMethod(MinimalMethodConfig()), small, 400, flags.rounds)
         split = subject.dataset.split("train")
         samples = [{key: split[index][key] for key in subject.card.trains_on} for index in range(min(SAMPLES, len(split)))]
         real = seconds_per_step(subject.build, samples, 4, min(flags.rounds, 3))  # type: ignore[arg-type]

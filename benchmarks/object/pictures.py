@@ -44,7 +44,7 @@ def write_turntable(predicted: Mesh | None, truth: Mesh | None, folder: Path) ->
         cameras = orbit(placed_by.vertices, SIDES, elevation_degrees=20.0, width=2 * SIDE, height=2 * SIDE)
         sheet = contact_sheet(
             [
-                (f"{name}: {len(mesh.faces):,} triangles, side {number}", _drawn(mesh, camera))
+                (f"{name}: {len(mesh.faces):,} triangles, side {number}", _render(mesh, camera))
                 for name, mesh in meshes.items()
                 for number, camera in enumerate(cameras, 1)
             ],
@@ -69,7 +69,7 @@ def _row(views: Views, truth: dict[str, Any], index: int) -> list[Tile]:
     return tiles
 
 
-def _drawn(mesh: Mesh, camera: tuple[Any, Any]) -> Tensor:
+def _render(mesh: Mesh, camera: tuple[Any, Any]) -> Tensor:
     intrinsics, pose = camera
     drawn = render_mesh(mesh.vertices, mesh.faces, intrinsics, pose, 2 * SIDE, 2 * SIDE, colors=mesh.colors, supersample=2)
     return drawn.image

@@ -19,20 +19,22 @@ Array = NDArray[np.float64]
 SIDES = (24, 48)  # longer side of the compared pictures, coarse to fine
 STEPS = 5  # per size
 DIFFERENCE = 0.02  # radians, and fractions of the distance to the origin
-DAMPING, EASED, HARDENED = 1e-2, 0.3, 10.0
+DAMPING, DAMPING_DECREASE, DAMPING_INCREASE = 1e-2, 0.3, 10.0
 
 
-def refined_cameras(render: Render, cameras: Sequence[Camera], images: Sequence[NDArray[np.float32]]) -> list[Camera]:
+def refine_cameras(render: Render, cameras: Sequence[Camera], images: Sequence[NDArray[np.float32]]) -> list[Camera]:
     """Return the cameras, rotated and moved until their renderings locally match the images (3, H, W) best.
 
     A step is accepted only if it reduces the difference. Deterministic.
     """
-    return [_refined(render, camera, np.asarray(image, np.float32)) for camera, image in zip(cameras, images, strict=True)]
+    return [
+        _refine_camera(render, camera, np.asarray(image, np.float32)) for camera, image in zip(cameras, images, strict=True)
+    ]
 
 
-def _refined(render: Render, camera: Camera, image: NDArray[np.float32]) -> Camera:
+def _refine_camera(render: Render, camera: Camera, image: NDArray[np.float32]) -> Camera:
     for side in SIDES:
-        small, target = _smaller(camera, image, side)
+        small, target = _downscale(camera, image, side)
         pose = _descend(render, small, target)
         camera = Camera(camera.intrinsics, pose, camera.width, camera.height)
     return camera
@@ -52,11 +54,11 @@ def _descend(render: Render, camera: Camera, target: Array) -> Array:
         floor = damping * np.diag(normal) + 1e-9 * np.trace(normal)
         step = np.linalg.solve(normal + np.diag(floor), pull)
         tried = pose @ _motion(step, reach)
-        there = _pictures(render, camera, [tried])[0]
-        if ((there - target) ** 2).sum() < ((seen - target) ** 2).sum():
-            pose, seen, damping = tried, there, damping * EASED
+        candidate = _pictures(render, camera, [tried])[0]
+        if ((candidate - target) ** 2).sum() < ((seen - target) ** 2).sum():
+            pose, seen, damping = tried, candidate, damping * DAMPING_DECREASE
         else:
-            damping *= HARDENED
+            damping *= DAMPING_INCREASE
     return pose
 
 
@@ -77,7 +79,7 @@ def _pictures(render: Render, camera: Camera, poses: Sequence[Array]) -> Array:
     return np.asarray(views.images, np.float64).reshape(len(poses), -1)
 
 
-def _smaller(camera: Camera, image: NDArray[np.float32], side: int) -> tuple[Camera, Array]:
+def _downscale(camera: Camera, image: NDArray[np.float32], side: int) -> tuple[Camera, Array]:
     factor = min(1.0, side / max(camera.width, camera.height))
     width, height = max(1, round(camera.width * factor)), max(1, round(camera.height * factor))
     scale = scale_intrinsics(torch.eye(3, dtype=torch.float64), width / camera.width, height / camera.height).numpy()

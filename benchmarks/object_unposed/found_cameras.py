@@ -26,14 +26,14 @@ def estimated_poses(reconstruction: Reconstruction, truth: dict[str, Any]) -> Te
     return torch.from_numpy(np.stack([camera.world_from_camera for camera in cameras])).double()
 
 
-def alignment_of(reconstruction: Reconstruction, truth: dict[str, Any]) -> Similarity3D:
+def align_to_truth(reconstruction: Reconstruction, truth: dict[str, Any]) -> Similarity3D:
     """Return the similarity that maps the estimated camera centres to the true ones."""
     return align_cameras(estimated_poses(reconstruction, truth), truth["world_from_camera"])
 
 
 def held_out_cameras(reconstruction: Reconstruction, truth: dict[str, Any]) -> list[Camera]:
     """Return the test cameras in the frame of the reconstruction."""
-    moved = transform_poses(inverse_similarity(alignment_of(reconstruction, truth)), truth["test_world_from_camera"])
+    moved = transform_poses(inverse_similarity(align_to_truth(reconstruction, truth)), truth["test_world_from_camera"])
     return cameras_of(truth["test_intrinsics"], moved, *np.shape(truth["test_images"])[-2:])
 
 
@@ -44,7 +44,7 @@ def pose_scores(reconstruction: Reconstruction, truth: dict[str, Any]) -> dict[s
     alignment = align_cameras(found, true)
     scores = summarise_pose_errors(pose_errors(found, true, alignment))
     scores["translation_share"] = scores["translation"] / _distance(true)
-    chance = chance_level(true, lambda count, random: _guess(true, count, random), align_cameras, TRIALS)
+    chance = chance_level(true, lambda count, random: _sample_random_cameras(true, count, random), align_cameras, TRIALS)
     return scores | {f"chance_{name}": chance[name] for name in KINDS}
 
 
@@ -52,7 +52,7 @@ def _distance(poses: Tensor) -> float:
     return float(poses[:, :3, 3].norm(dim=1).mean())
 
 
-def _guess(true: Tensor, count: int, random: torch.Generator) -> Tensor:
+def _sample_random_cameras(true: Tensor, count: int, random: torch.Generator) -> Tensor:
     """Sample cameras that look at the origin from the mean distance, uniformly over the heights of the true cameras."""
     distance = _distance(true)
     heights = true[:, 2, 3] / true[:, :3, 3].norm(dim=1)

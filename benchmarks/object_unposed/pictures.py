@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from deep3dmap.benchmarks.object_unposed.found_cameras import alignment_of, estimated_poses
+from deep3dmap.benchmarks.object_unposed.found_cameras import align_to_truth, estimated_poses
 from deep3dmap.core import Reconstruction
 from deep3dmap.geometry.pose_alignment import transform_poses
 from deep3dmap.render.visualization import contact_sheet, enlarged
 
 SIDES = ((0, 1, "from above: x, y"), (0, 2, "from the side: x, z"))
-LEAST_SIDE = 128  # minimum height of a picture
+MIN_SIDE = 128  # minimum height of a picture
 
 
 def write_pictures(reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
@@ -22,8 +22,8 @@ def write_pictures(reconstruction: Reconstruction, truth: dict[str, Any], folder
     if reconstruction.images is not None:
         given = [torch.from_numpy(np.asarray(image)) for image in truth["images"][: len(reconstruction.images)]]
         drawn = [torch.from_numpy(image) for image in reconstruction.images]
-        tiles = [(f"given {i}", enlarged(image, LEAST_SIDE)) for i, image in enumerate(given)]
-        tiles += [(f"rendered {i}", enlarged(image, LEAST_SIDE)) for i, image in enumerate(drawn)]
+        tiles = [(f"given {i}", enlarged(image, MIN_SIDE)) for i, image in enumerate(given)]
+        tiles += [(f"rendered {i}", enlarged(image, MIN_SIDE)) for i, image in enumerate(drawn)]
         contact_sheet(tiles, columns=len(given)).save(folder / "views.png")
         files.append(folder / "views.png")
     return files
@@ -33,7 +33,7 @@ def _write_cameras(reconstruction: Reconstruction, truth: dict[str, Any], file: 
     from matplotlib.figure import Figure
 
     true = np.asarray(truth["world_from_camera"])[:, :3, 3]
-    found = transform_poses(alignment_of(reconstruction, truth), estimated_poses(reconstruction, truth))[:, :3, 3].numpy()
+    found = transform_poses(align_to_truth(reconstruction, truth), estimated_poses(reconstruction, truth))[:, :3, 3].numpy()
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     for place, (across, up, title) in enumerate(SIDES, 1):
         axes = figure.add_subplot(1, 2, place)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from deep3dmap.benchmarks.object_unposed.camera_refinement import refined_cameras
+from deep3dmap.benchmarks.object_unposed.camera_refinement import refine_cameras
 from deep3dmap.benchmarks.object_unposed.found_cameras import held_out_cameras, pose_scores
 from deep3dmap.benchmarks.object_unposed.pictures import write_pictures
 from deep3dmap.core import Camera, Evaluation, MetricCard, Protocol, Reconstruction, SuiteCard, Task, Views
@@ -82,7 +82,7 @@ class ObjectUnposedEvaluation(Evaluation):
         self, scene: str, reconstruction: Reconstruction, render: Renderer, truth: dict[str, Any]
     ) -> Mapping[str, float]:
         """Return the similarity between the test images and views from cameras refined on them."""
-        cameras = refined_cameras(render, held_out_cameras(reconstruction, truth), truth["test_images"])
+        cameras = refine_cameras(render, held_out_cameras(reconstruction, truth), truth["test_images"])
         return {f"{name}_refined": value for name, value in _similarities(render(cameras), truth).items()}
 
 

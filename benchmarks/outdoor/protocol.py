@@ -130,7 +130,7 @@ def mesh_depths(mesh: Mesh, truth: dict[str, Any]) -> list[Tensor]:
     """Return the depth (H, W) of a mesh in every held-out view, 0 = no surface."""
     cameras = zip(truth["test_true_depths"], truth["test_intrinsics"], truth["test_world_from_camera"])
     return [
-        torch.zeros(*np.shape(true)) if mesh.is_empty else _drawn(mesh, intrinsics, pose, *np.shape(true))
+        torch.zeros(*np.shape(true)) if mesh.is_empty else _render(mesh, intrinsics, pose, *np.shape(true))
         for true, intrinsics, pose in cameras
     ]
 
@@ -163,7 +163,7 @@ def _view_scores(views: Views, truth: dict[str, Any]) -> dict[str, float]:
     return dict(zip(("psnr", "ssim11"), np.mean(rows, axis=0).tolist()))
 
 
-def _drawn(mesh: Mesh, intrinsics: Any, pose: Any, height: int, width: int) -> Tensor:
+def _render(mesh: Mesh, intrinsics: Any, pose: Any, height: int, width: int) -> Tensor:
     seen = transform(torch.from_numpy(mesh.vertices), invert(torch.from_numpy(np.asarray(pose, np.float64))).float())
     matrix = torch.from_numpy(np.asarray(intrinsics, np.float32))
     return rasterize_camera(seen.contiguous(), torch.from_numpy(mesh.faces), matrix, height, width).depth

@@ -32,22 +32,23 @@ def gather(predicted: Sequence[Tensor], truth: Sequence[Tensor]) -> Pixels:
 
 def scores(pixels: Pixels) -> Mapping[str, float]:
     """Return the metrics over all pixels, and for each non-empty range, with the range in their names."""
-    values = dict(_of(pixels))
+    values = dict(_depth_scores(pixels))
     for name, (low, high) in zip(NAMES, pairwise(EDGES)):
         within = (pixels.truth > low) & (pixels.truth <= high)
         if within.any():
             values |= {
-                f"{metric}_{name}": v for metric, v in _of(Pixels(pixels.predicted[within], pixels.truth[within])).items()
+                f"{metric}_{name}": v
+                for metric, v in _depth_scores(Pixels(pixels.predicted[within], pixels.truth[within])).items()
             }
     return values
 
 
-def _of(pixels: Pixels) -> dict[str, float]:
-    there = pixels.predicted > 0
+def _depth_scores(pixels: Pixels) -> dict[str, float]:
+    has_depth = pixels.predicted > 0
     error = (pixels.predicted - pixels.truth).abs()
-    right = there & (error <= CLOSE * pixels.truth)
-    values = {"within_5": right.double().mean().item(), "complete": there.double().mean().item()}
-    if there.any():
-        values["abs_rel"] = (error / pixels.truth)[there].mean().item()
-        values["abs_diff"] = error[there].mean().item()
+    right = has_depth & (error <= CLOSE * pixels.truth)
+    values = {"within_5": right.double().mean().item(), "complete": has_depth.double().mean().item()}
+    if has_depth.any():
+        values["abs_rel"] = (error / pixels.truth)[has_depth].mean().item()
+        values["abs_diff"] = error[has_depth].mean().item()
     return values

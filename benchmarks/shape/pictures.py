@@ -36,7 +36,7 @@ def write_pictures(reconstruction: Reconstruction, truth: dict[str, Any], folder
     low, high = (float(true[shown].min()), float(true[shown].max())) if shown.any() else (0.9, 1.1)
     tiles = [
         ("photograph", torch.from_numpy(np.asarray(truth["image"]))),
-        ("depth", depth_picture(moved_to_scale(predicted, true, both), low, high)),
+        ("depth", depth_picture(match_scale(predicted, true, both), low, high)),
         ("true depth", depth_picture(torch.where(shown, true, 0), low, high)),
         ("error", error_picture(_difference(predicted, true, both), both, WORST)),
         ("normals", _normals(predicted)),
@@ -47,7 +47,7 @@ def write_pictures(reconstruction: Reconstruction, truth: dict[str, Any], folder
     strips = [(title, enlarged(from_pil(Image.open(io.BytesIO(content))), TILE)) for title, content in extras]
     sheets += [contact_sheet(row, columns=len(row)) for row in (strips[:3], strips[3:]) if row]
     file = folder / "shape.png"
-    return [save_png(_stacked(sheets), file)]
+    return [save_png(_stack_sheets(sheets), file)]
 
 
 def relief_surface(depth: Tensor, shown: Tensor) -> Mesh:
@@ -59,7 +59,7 @@ def relief_surface(depth: Tensor, shown: Tensor) -> Mesh:
     return Mesh(points[used].numpy(), corners.numpy())
 
 
-def _stacked(sheets: list[Image.Image]) -> Image.Image:
+def _stack_sheets(sheets: list[Image.Image]) -> Image.Image:
     whole = Image.new("RGB", (max(sheet.width for sheet in sheets), sum(sheet.height for sheet in sheets)), "white")
     top = 0
     for sheet in sheets:
@@ -68,7 +68,7 @@ def _stacked(sheets: list[Image.Image]) -> Image.Image:
     return whole
 
 
-def moved_to_scale(predicted: Tensor, true: Tensor, both: Tensor) -> Tensor:
+def match_scale(predicted: Tensor, true: Tensor, both: Tensor) -> Tensor:
     """Scale the predicted depth to the true one; 0 remains missing depth."""
     if not both.any():
         return predicted
@@ -77,7 +77,7 @@ def moved_to_scale(predicted: Tensor, true: Tensor, both: Tensor) -> Tensor:
 
 
 def _difference(predicted: Tensor, true: Tensor, both: Tensor) -> Tensor:
-    return torch.where(both, (moved_to_scale(predicted, true, both).clamp(min=1e-6).log() - true.log()).abs(), 0)
+    return torch.where(both, (match_scale(predicted, true, both).clamp(min=1e-6).log() - true.log()).abs(), 0)
 
 
 def _normals(depth: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deep3dmap.benchmarks.shape.pictures import moved_to_scale, relief_surface, write_pictures
+from deep3dmap.benchmarks.shape.pictures import match_scale, relief_surface, write_pictures
 from deep3dmap.core import Evaluation, Mesh, MetricCard, Protocol, Reconstruction, SuiteCard, Task, UserError, Views
 from deep3dmap.geometry.relief import ReliefCamera
 from deep3dmap.metrics.relief_depth import common_pixels, mean_angle_deviation, scale_invariant_error
@@ -51,7 +51,7 @@ class ShapeProtocol(Protocol):
         """Return both depth maps as surfaces where both show the object, with the prediction at the scale of the truth."""
         predicted, true = (depth[0] for depth in depth_maps(reconstruction, truth))
         both = common_pixels(true[None], (predicted > 0).to(true.dtype)[None])[0] > 0
-        return relief_surface(moved_to_scale(predicted, true, both), both), relief_surface(true, both)
+        return relief_surface(match_scale(predicted, true, both), both), relief_surface(true, both)
 
 
 class ShapeEvaluation(Evaluation):

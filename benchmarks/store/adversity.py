@@ -28,7 +28,7 @@ def move_to(node: int, chance: random.Random) -> None:
     wrong_s, sync = clock.uniform(-CLOCK_S, CLOCK_S), os.fsync
     now, now_ns, process = time.time, time.time_ns, leases._process
 
-    def refuse_now_and_then(handle: int) -> None:
+    def refuse_at_random(handle: int) -> None:
         if disk.random() < REFUSED:
             raise OSError(errno.ENOSPC, _WHY)
         sync(handle)
@@ -37,7 +37,7 @@ def move_to(node: int, chance: random.Random) -> None:
         known = process(pid)
         return known and f"node-{node}-{known}"
 
-    os.fsync = refuse_now_and_then  # type: ignore[assignment]
+    os.fsync = refuse_at_random  # type: ignore[assignment]
     time.time = lambda: now() + wrong_s
     time.time_ns = lambda: now_ns() + int(wrong_s * 1e9)
     socket.gethostname = lambda: f"node-{node}"

@@ -23,7 +23,7 @@ from typing import Any
 
 from deep3dmap.benchmarks.store.large_store import write_store
 from deep3dmap.benchmarks.store.served_dashboard import served
-from deep3dmap.benchmarks.store.speed import made_run, without_syncing
+from deep3dmap.benchmarks.store.speed import synthetic_run, without_fsync
 from deep3dmap.benchmarks.store.walk import Figure, new_page, paint, steps, timed
 from deep3dmap.cli.arguments import how_many
 from deep3dmap.results.compact import compact
@@ -41,28 +41,28 @@ def measure(browser: Any, uri: str) -> dict[str, str]:
         found["server answers"] = timed(server, server.wait_until_it_answers)
         page, first = new_page(browser), f"{server.address}/leaderboard"
         found["first paint, right after"] = timed(server, lambda: paint(page, first))
-        for name, address, clicks in steps(*_pictured(uri)):
+        for name, address, clicks in steps(*_find_run_with_scenes(uri)):
             url = f"{server.address}/{address}"
             found[name] = timed(server, lambda url=url: paint(page, url))  # type: ignore[misc]
             for click in clicks:
                 found[f"{name}: {click.name}"] = click.timed(server, page)
-        with without_syncing():
-            run, rows = made_run(10**6 + int(time.time()), 20, 5)
+        with without_fsync():
+            run, rows = synthetic_run(10**6 + int(time.time()), 20, 5)
             ResultStore(uri).write_attempt(run, rows, [])
         found["leaderboard after one more run"] = timed(server, lambda: paint(page, first))
         paint(page, f"{server.address}/live")
         # Wait until the states of the trials have been read, which happens once.
         time.sleep(SETTLE_S)
         quiet = timed(server, lambda: time.sleep(QUIET_S))
-        said = {name: f"{figure.wall_s:.2f} / {figure.cpu_s:.2f}" for name, figure in found.items()}
-        said["Live page, idle: % of a core"] = f"{100 * quiet.cpu_s / quiet.wall_s:.1f}"
-        said["memory of the server, MB"] = f"{server.memory_mb():,.0f}"
+        figures = {name: f"{figure.wall_s:.2f} / {figure.cpu_s:.2f}" for name, figure in found.items()}
+        figures["Live page, idle: % of a core"] = f"{100 * quiet.cpu_s / quiet.wall_s:.1f}"
+        figures["memory of the server, MB"] = f"{server.memory_mb():,.0f}"
         page.close()
-    terminal = in_the_terminal(uri)
-    return said | {"`deep3dmap leaderboard`, with its own CPU s": f"{terminal.wall_s:.2f} / {terminal.cpu_s:.2f}"}
+    terminal = time_leaderboard_command(uri)
+    return figures | {"`deep3dmap leaderboard`, with its own CPU s": f"{terminal.wall_s:.2f} / {terminal.cpu_s:.2f}"}
 
 
-def in_the_terminal(uri: str) -> Figure:
+def time_leaderboard_command(uri: str) -> Figure:
     """Measure `deep3dmap leaderboard` from start to end."""
     command = [sys.executable, "-m", "deep3dmap.cli", "leaderboard", f"results={uri}"]
     begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -72,7 +72,7 @@ def in_the_terminal(uri: str) -> Figure:
     return Figure(time.perf_counter() - begin, cpu_s)
 
 
-def _pictured(uri: str) -> tuple[str, str]:
+def _find_run_with_scenes(uri: str) -> tuple[str, str]:
     """Return the id and the suite of a run with saved scenes."""
     run_id, runs = next(Path(uri, "artifacts").iterdir()).name, ResultStore(uri).runs()
     return run_id, str(runs[runs.run_id == run_id].suite.iloc[0])

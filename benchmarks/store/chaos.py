@@ -91,7 +91,7 @@ class Arena:
         return [line[1:] for line in lines if line[0] == kind]
 
 
-def write_for_ever(arena: Arena, number: int) -> None:
+def write_forever(arena: Arena, number: int) -> None:
     """Append attempts at shared runs until killed."""
     chance = random.Random(f"{arena.seed} {number} {os.getpid()}")
     while True:
@@ -107,7 +107,7 @@ def write_for_ever(arena: Arena, number: int) -> None:
         arena.note("written", run_id, attempt, value)
 
 
-def _works(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     """Return whether a process can still act; one that was killed but not yet waited for cannot."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
@@ -115,7 +115,7 @@ def _works(pid: int) -> bool:
         return False
 
 
-def drive_for_ever(arena: Arena, number: int) -> None:
+def drive_forever(arena: Arena, number: int) -> None:
     """Contend for runs like a benchmark's driver, and record when a run leased by another living driver was granted."""
     chance = random.Random(f"{arena.seed} driver {number}")
     busy = arena.folder / "busy"
@@ -126,7 +126,7 @@ def drive_for_ever(arena: Arena, number: int) -> None:
             for run_id in sorted(lease.held):
                 mark = busy / run_id
                 before = int(mark.read_text() or 0) if mark.exists() else 0
-                if before and before != os.getpid() and _works(before):
+                if before and before != os.getpid() and _is_alive(before):
                     arena.note("leased twice", run_id, before, os.getpid())
                 mark.write_text(str(os.getpid()))
             time.sleep(chance.random() * 0.05)
@@ -135,7 +135,7 @@ def drive_for_ever(arena: Arena, number: int) -> None:
         arena.note("leased", number)
 
 
-def compact_for_ever(arena: Arena, number: int) -> None:
+def compact_forever(arena: Arena, number: int) -> None:
     """Compact both stores repeatedly."""
     while True:
         for store in arena.stores:
@@ -144,7 +144,7 @@ def compact_for_ever(arena: Arena, number: int) -> None:
         time.sleep(0.2)
 
 
-def merge_for_ever(arena: Arena, number: int) -> None:
+def merge_forever(arena: Arena, number: int) -> None:
     """Merge the second store into the first repeatedly."""
     while True:
         mine, theirs = arena.stores
@@ -155,7 +155,7 @@ def merge_for_ever(arena: Arena, number: int) -> None:
 Role = Callable[[Arena, int], None]
 
 
-def _guarded(role: Role, arena: Arena, number: int) -> None:
+def _run_role(role: Role, arena: Arena, number: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     move_to(node_of(number), random.Random(f"{arena.seed} {role.__name__} {number} {os.getpid()}"))
     while True:
@@ -170,18 +170,18 @@ def _guarded(role: Role, arena: Arena, number: int) -> None:
 
 def start(role: Role, arena: Arena, number: int) -> BaseProcess:
     """Start a process with the given role."""
-    process = PROCESSES.Process(target=_guarded, args=(role, arena, number), daemon=True)
+    process = PROCESSES.Process(target=_run_role, args=(role, arena, number), daemon=True)
     process.start()
     return process
 
 
-def break_it(folder: Path, appends: int, writers: int, seed: int = 0, limit_s: float = 600.0, least_kills: int = 4) -> Tally:
+def run_chaos(folder: Path, appends: int, writers: int, seed: int = 0, limit_s: float = 600.0, least_kills: int = 4) -> Tally:
     """Run the test until there are enough acknowledged appends and kills, or until the time limit."""
     arena, chance, begin = Arena(folder, seed), random.Random(seed), time.monotonic()
     for store in arena.stores:
         store.storage.write("tables/.keep", b"")
-    roles: list[tuple[Role, int]] = [(drive_for_ever, 0), (drive_for_ever, 1), (compact_for_ever, 0), (merge_for_ever, 0)]
-    roles += [(write_for_ever, number) for number in range(writers)]
+    roles: list[tuple[Role, int]] = [(drive_forever, 0), (drive_forever, 1), (compact_forever, 0), (merge_forever, 0)]
+    roles += [(write_forever, number) for number in range(writers)]
     living = [start(role, arena, number) for role, number in roles]
     outcome = Tally()
     while (len(arena.noted("written")) < appends or outcome.kills < least_kills) and time.monotonic() - begin < limit_s:
@@ -243,7 +243,7 @@ def main() -> int:
     flags = parser.parse_args()
     appends, writers = (flags.appends // 10, flags.writers // 8) if flags.quick else (flags.appends, flags.writers)
     with tempfile.TemporaryDirectory() as folder:
-        outcome = break_it(Path(folder), appends, writers, flags.seed)
+        outcome = run_chaos(Path(folder), appends, writers, flags.seed)
         for kind, message in Arena(Path(folder), flags.seed).noted("failed"):
             print(f"{kind}: {message}")
     for name, value in vars(outcome).items():

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from deep3dmap.benchmarks.store.speed import SEEDS, SUITES, made_run, without_syncing
+from deep3dmap.benchmarks.store.speed import SEEDS, SUITES, synthetic_run, without_fsync
 from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.preview import PREDICTION, TRUTH, Part, Preview
 from deep3dmap.results.kept_scenes import PREVIEW
@@ -26,20 +26,20 @@ PICTURES = ("input", *(f"surface_{part}" for part in ("prediction", "truth", "er
 def write_store(uri: str, runs: int, scenes: int, metrics: int, points: int) -> ResultStore:
     """Write runs, each with values, a curve and the state of its trial, and the other contents shown on the pages."""
     store = ResultStore(uri)
-    with without_syncing():
-        for run, rows in (*_trials(min(TRIALS, runs)), *(made_run(number, scenes, metrics) for number in range(runs))):
+    with without_fsync():
+        for run, rows in (*_trials(min(TRIALS, runs)), *(synthetic_run(number, scenes, metrics) for number in range(runs))):
             curve = [CurveRow(run.run_id, 1, step, step / 10, "loss", 1 / (1 + step)) for step in range(points)]
             kept = replace(run, artifacts_uri=store.artifacts_path(run.run_id, 1))
             store.write_attempt(kept, rows, curve)
             store.write_trial_state(run.run_id, "ok", f"{run.method} on {run.dataset}")
         _write_cards(store, runs, metrics)
-        _keep_scenes(store)
+        _write_scenes(store)
     return store
 
 
 def _trials(count: int) -> Iterator[tuple[RunRow, list[MetricRow]]]:
     for number in range(count):
-        run, _ = made_run(FIRST_TRIAL + number, 1, 1)
+        run, _ = synthetic_run(FIRST_TRIAL + number, 1, 1)
         config = json.loads(run.config) | {"seed": 0, "optimizer": {"lr": 10 ** (-1 - 3 * number / count)}}
         config["method"]["option_0"] = number % 7
         row = replace(run, suite=f"{SWEEPS}search", tier="", method="method_0000", seed=0, config=json.dumps(config))
@@ -55,7 +55,7 @@ def _write_cards(store: ResultStore, runs: int, metrics: int) -> None:
         store.write_card("method", f"method_{number:04d}", "v1", {"card": {"title": "made up"}, "readme": "# Made up"})
 
 
-def _keep_scenes(store: ResultStore) -> None:
+def _write_scenes(store: ResultStore) -> None:
     """Save scenes for the best entries of the suite with the newest run, as many as the first view of Compare shows."""
     surfaces = _surfaces()
     shades = {name: _picture(number, "JPEG") for number, name in enumerate(PICTURES)}

@@ -42,11 +42,11 @@ BY_DUCKDB = """
 def write_runs(store: ResultStore, numbers: range, scenes: int, metrics: int) -> None:
     """Write runs in SUITES suites, with SEEDS seeds per method."""
     for number in numbers:
-        run, rows = made_run(number, scenes, metrics)
+        run, rows = synthetic_run(number, scenes, metrics)
         store.write_attempt(run, rows, [])
 
 
-def made_run(number: int, scenes: int, metrics: int) -> tuple[RunRow, list[MetricRow]]:
+def synthetic_run(number: int, scenes: int, metrics: int) -> tuple[RunRow, list[MetricRow]]:
     """Return a synthetic run with its values."""
     generator = np.random.default_rng(number)
     method, seed = divmod(number, SEEDS)
@@ -64,7 +64,7 @@ def made_run(number: int, scenes: int, metrics: int) -> tuple[RunRow, list[Metri
 
 
 @contextmanager
-def without_syncing() -> Iterator[None]:
+def without_fsync() -> Iterator[None]:
     """Skip syncing to disk while writing, since only reading is measured."""
     with mock.patch("os.fsync"):
         yield
@@ -82,12 +82,12 @@ def read_by_duckdb(uri: str) -> int:
     return len(duckdb.connect().execute(BY_DUCKDB.format(uri)).fetchall())
 
 
-def read_after_one_more(uri: str) -> int:
+def time_incremental_read(uri: str) -> int:
     """Read, add a run, and print how long it takes to read again."""
     store = ResultStore(uri)
     rows = len(boards(store, metric="metric_0"))
-    with without_syncing():
-        run, values = made_run(10**6 + int(time.time()), 20, 5)
+    with without_fsync():
+        run, values = synthetic_run(10**6 + int(time.time()), 20, 5)
         ResultStore(uri).write_attempt(replace(run, attempt=store.next_attempt(run.run_id)), values, [])
     begin, cpu = time.perf_counter(), time.process_time()
     boards(store, metric="metric_0")
@@ -95,10 +95,10 @@ def read_after_one_more(uri: str) -> int:
     return rows
 
 
-ACTIONS: dict[str, Callable[[str], int]] = {"board": read_board, "duckdb": read_by_duckdb, "one more": read_after_one_more}
+ACTIONS: dict[str, Callable[[str], int]] = {"board": read_board, "duckdb": read_by_duckdb, "one more": time_incremental_read}
 
 
-def measured(action: str, uri: str) -> dict[str, float]:
+def measure_action(action: str, uri: str) -> dict[str, float]:
     """Run an action in a fresh process; returns wall-clock and CPU seconds without imports, and the peak memory."""
     command = [sys.executable, "-m", "deep3dmap.benchmarks.store.speed", "--action", action, "--keep", uri]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -106,7 +106,7 @@ def measured(action: str, uri: str) -> dict[str, float]:
     return found
 
 
-def _act(action: str, uri: str) -> None:
+def _run_action(action: str, uri: str) -> None:
     if action == "one more":
         ACTIONS[action](uri)
         return
@@ -133,9 +133,9 @@ def main() -> None:
     parser.add_argument("--action", choices=list(ACTIONS), help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if flags.action:
-        _act(flags.action, flags.keep)
+        _run_action(flags.action, flags.keep)
         return
-    with tempfile.TemporaryDirectory() as folder, without_syncing():
+    with tempfile.TemporaryDirectory() as folder, without_fsync():
         store, has_duckdb = ResultStore(flags.keep or folder), importlib.util.find_spec("duckdb") is not None
         begin = time.perf_counter()
         write_runs(store, range(flags.runs), flags.scenes, flags.metrics)
@@ -146,10 +146,10 @@ def main() -> None:
                 begin = time.perf_counter()
                 done = compact(store)
                 print(f"compacted {done.files} files into {done.segments} in {time.perf_counter() - begin:.1f} s")
-            _report(f"leaderboard, {state}", measured("board", store.uri))
+            _report(f"leaderboard, {state}", measure_action("board", store.uri))
             if has_duckdb:
-                _report(f"DuckDB's group-by, {state}", measured("duckdb", store.uri))
-            _report(f"one more run, {state}", measured("one more", store.uri))
+                _report(f"DuckDB's group-by, {state}", measure_action("duckdb", store.uri))
+            _report(f"one more run, {state}", measure_action("one more", store.uri))
         size = sum(file.stat().st_size for file in Path(store.uri).rglob("*.parquet"))
         print(f"size {size / 1e6:.1f} MB")
 

@@ -13,7 +13,7 @@ from deep3dmap.core.errors import UserError
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
 DRAWN = ".d3-head, [data-testid=stHeading]"
 WAIT_MS = 600_000
-OPENINGS, OPENING_MS, LOOK_AGAIN_MS = 20, 500, 5
+OPENINGS, OPENING_MS, POLL_MS = 20, 500, 5
 Act = Callable[[Any], None]
 
 
@@ -78,7 +78,7 @@ class Click:
             while page.answers == before:
                 if time.monotonic() > end:
                     raise UserError(f"{page.url} does not respond to {self.name!r}")
-                page.wait_for_timeout(LOOK_AGAIN_MS)
+                page.wait_for_timeout(POLL_MS)
             page.locator(IDLE).wait_for(state="attached")
 
         return timed(server, act)
@@ -86,27 +86,35 @@ class Click:
 
 def steps(run_id: str, suite: str) -> Iterator[tuple[str, str, tuple[Click, ...]]]:
     """Yield (page, address, clicks in order). run_id, suite: of a run with saved scenes."""
-    metric = _choice("another metric", "Metric")
-    yield "Home", "", (_turn("Leaderboard"),)
-    yield "Leaderboard", "leaderboard", (metric, _press("intervals", "Intervals"), _choice("another suite", "Suite"))
-    yield "Compare", f"compare?suite={suite}", (_choice("another scene", "Scene (largest difference first)"), metric)
-    yield "Gallery", f"gallery?suite={suite}", (_press("the worst", "Worst"), _choice("another method", "Method"), metric)
-    yield "Runs", "run", (_words("search", "Run", "method_0001"),)
-    yield "Run", f"run?run_id={run_id}", (_choice("another picture", "Scene"),)
-    yield "Sweeps", "sweeps", (_press("settings", "Settings"),)
-    yield "Live", "live", (_turn("Home"),)
-    yield "Catalogue", "catalogue", (_press("metrics", "Metrics"),)
+    metric = _option_click("another metric", "Metric")
+    yield "Home", "", (_open_page_click("Leaderboard"),)
+    yield (
+        "Leaderboard",
+        "leaderboard",
+        (metric, _radio_click("intervals", "Intervals"), _option_click("another suite", "Suite")),
+    )
+    yield "Compare", f"compare?suite={suite}", (_option_click("another scene", "Scene (largest difference first)"), metric)
+    yield (
+        "Gallery",
+        f"gallery?suite={suite}",
+        (_radio_click("the worst", "Worst"), _option_click("another method", "Method"), metric),
+    )
+    yield "Runs", "run", (_search_click("search", "Run", "method_0001"),)
+    yield "Run", f"run?run_id={run_id}", (_option_click("another picture", "Scene"),)
+    yield "Sweeps", "sweeps", (_radio_click("settings", "Settings"),)
+    yield "Live", "live", (_open_page_click("Home"),)
+    yield "Catalogue", "catalogue", (_radio_click("metrics", "Metrics"),)
 
 
-def _turn(title: str) -> Click:
+def _open_page_click(title: str) -> Click:
     return Click(f"to {title}", lambda page: page.get_by_test_id("stSidebarNav").get_by_role("link", name=title).click())
 
 
-def _press(name: str, label: str) -> Click:
+def _radio_click(name: str, label: str) -> Click:
     return Click(name, lambda page: page.get_by_role("radio", name=label, exact=True).click())
 
 
-def _choice(name: str, label: str) -> Click:
+def _option_click(name: str, label: str) -> Click:
     """Choose the second option of a list."""
 
     def unfold(page: Any) -> None:
@@ -121,7 +129,7 @@ def _choice(name: str, label: str) -> Click:
     return Click(name, lambda page: page.get_by_role("option").nth(1).click(), unfold)
 
 
-def _words(name: str, label: str, words: str) -> Click:
+def _search_click(name: str, label: str, words: str) -> Click:
     def write(page: Any) -> None:
         page.get_by_role("textbox", name=label).fill(words)
 

@@ -11,7 +11,7 @@ from deep3dmap.core.errors import UserError
 
 Triple = tuple[float, float, float]
 GAP = 0.1  # scene units; minimum gap between two boxes for them to count as apart, as in the official code
-MOST_DRAWS = 1000
+MAX_DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def sample_boxes(config: BoxConfig, scenes: int, generator: torch.Generator, pos
     not overlap. Raises UserError if there is too little room for `apart`.
     """
     boxes = _draw(config, scenes, generator)
-    for _ in range(MOST_DRAWS):
+    for _ in range(MAX_DRAWS):
         if not config.apart or bool((free := are_apart(boxes)).all()):
             break
         boxes = Boxes(

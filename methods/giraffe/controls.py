@@ -48,15 +48,15 @@ def change_scenes(scene: Scene, controls: Controls, first: int, fetch: Callable[
 
     Raises UserError for the index of an object that does not exist.
     """
-    scene = _take_codes(scene, controls, fetch)
+    scene = _replace_codes(scene, controls, fetch)
     for step in range(controls.add):
         count = len(scene.world_from_camera)
-        scene = _joined(scene, fetch([first + index + 1 + step for index in range(count)]))
+        scene = _add_objects(scene, fetch([first + index + 1 + step for index in range(count)]))
     scene = _move_objects(scene, controls)
     if controls.remove:
         present = torch.ones(scene.boxes.scale.shape[:2], dtype=torch.bool) if scene.present is None else scene.present.clone()
         for number in controls.remove:
-            present[:, _checked("remove", number, scene)] = False
+            present[:, _checked_index("remove", number, scene)] = False
         scene = scene._replace(present=present)
     turn = rotation_about_z(torch.tensor(controls.camera_turn))
     poses = scene.world_from_camera.clone()
@@ -66,45 +66,45 @@ def change_scenes(scene: Scene, controls: Controls, first: int, fetch: Callable[
     return scene._replace(world_from_camera=poses, background_rotation=background)
 
 
-def _take_codes(scene: Scene, controls: Controls, fetch: Callable[[list[int]], Scene]) -> Scene:
+def _replace_codes(scene: Scene, controls: Controls, fetch: Callable[[list[int]], Scene]) -> Scene:
     codes = scene.codes
     if controls.shape_of >= 0:
-        shape = _towards(codes.shape, fetch([controls.shape_of]).codes.shape, controls)
-        codes = codes._replace(shape=_chosen(codes.shape, shape, controls, scene))
+        shape = _interpolate_codes(codes.shape, fetch([controls.shape_of]).codes.shape, controls)
+        codes = codes._replace(shape=_replace_selected(codes.shape, shape, controls, scene))
     if controls.appearance_of >= 0:
-        appearance = _towards(codes.appearance, fetch([controls.appearance_of]).codes.appearance, controls)
-        codes = codes._replace(appearance=_chosen(codes.appearance, appearance, controls, scene))
+        appearance = _interpolate_codes(codes.appearance, fetch([controls.appearance_of]).codes.appearance, controls)
+        codes = codes._replace(appearance=_replace_selected(codes.appearance, appearance, controls, scene))
     if controls.background_of >= 0:
         other = fetch([controls.background_of]).codes
         codes = codes._replace(
-            background_shape=_towards(codes.background_shape, other.background_shape, controls),
-            background_appearance=_towards(codes.background_appearance, other.background_appearance, controls),
+            background_shape=_interpolate_codes(codes.background_shape, other.background_shape, controls),
+            background_appearance=_interpolate_codes(codes.background_appearance, other.background_appearance, controls),
         )
     return scene._replace(codes=codes)
 
 
-def _towards(own: Tensor, other: Tensor, controls: Controls) -> Tensor:
+def _interpolate_codes(own: Tensor, other: Tensor, controls: Controls) -> Tensor:
     """Interpolate codes from a scene's own (B, ..., Z) towards the other scene's (1, ..., Z)."""
-    wanted = other.expand_as(own)
+    target = other.expand_as(own)
     if controls.share == 1:
-        return wanted
-    between = interpolate_on_sphere(own, wanted, own.new_tensor([controls.share]))[0]
+        return target
+    between = interpolate_on_sphere(own, target, own.new_tensor([controls.share]))[0]
     # The arc between identical codes is undefined.
-    return torch.where((own == wanted).all(-1, keepdim=True), own, between)
+    return torch.where((own == target).all(-1, keepdim=True), own, between)
 
 
 def _move_objects(scene: Scene, controls: Controls) -> Scene:
     scale, placed, rotation = scene.boxes
     turn = rotation_about_z(torch.tensor(-controls.rotate)).to(rotation)
     boxes = Boxes(
-        _chosen(scale, scale * controls.scale, controls, scene),
-        _chosen(placed, placed + placed.new_tensor(controls.translate), controls, scene),
-        _chosen(rotation, turn @ rotation, controls, scene),
+        _replace_selected(scale, scale * controls.scale, controls, scene),
+        _replace_selected(placed, placed + placed.new_tensor(controls.translate), controls, scene),
+        _replace_selected(rotation, turn @ rotation, controls, scene),
     )
     return scene._replace(boxes=boxes)
 
 
-def _joined(scene: Scene, other: Scene) -> Scene:
+def _add_objects(scene: Scene, other: Scene) -> Scene:
     """Add the objects of scenes `other` to those of `scene`."""
     boxes = Boxes(*(torch.cat(pair, 1) for pair in zip(scene.boxes, other.boxes)))
     shape, appearance = (torch.cat(pair, 1) for pair in zip(scene.codes[:2], other.codes[:2]))
@@ -114,17 +114,17 @@ def _joined(scene: Scene, other: Scene) -> Scene:
     return scene._replace(codes=scene.codes._replace(shape=shape, appearance=appearance), boxes=boxes, present=present)
 
 
-def _chosen(old: Tensor, new: Tensor, controls: Controls, scene: Scene) -> Tensor:
+def _replace_selected(old: Tensor, new: Tensor, controls: Controls, scene: Scene) -> Tensor:
     """Return (B, K, ...) with new values for the objects that `controls` selects."""
     if controls.object < 0:
         return new.expand_as(old).clone()
-    number = _checked("object", controls.object, scene)
+    number = _checked_index("object", controls.object, scene)
     result = old.clone()
     result[:, number] = new.expand_as(old)[:, number]
     return result
 
 
-def _checked(name: str, number: int, scene: Scene) -> int:
+def _checked_index(name: str, number: int, scene: Scene) -> int:
     count = scene.boxes.scale.shape[1]
     if not 0 <= number < count:
         raise UserError(f"{name}={number}: a scene has {count} objects, numbered from 0")

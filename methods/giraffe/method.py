@@ -22,7 +22,7 @@ from deep3dmap.methods.giraffe.scenes import join_scenes, sample_scenes, scenes_
 from deep3dmap.nn.adversarial_losses import discriminator_loss, generator_loss
 
 SHOWN = 16  # pictures of a reconstruction
-DRAWN_AT_ONCE = 16
+SCENES_PER_BATCH = 16
 ORIGIN = "github.com/autonomousvision/giraffe"
 
 
@@ -74,12 +74,12 @@ class Giraffe(CustomFramework):
         batches = loop.batches(self.card.trains_on, self.transform)
         while True:
             reals = [next(batches)["image"] for _ in range(loop.plan.micro_batches)]
-            fooled = [self._fool(loop, len(real)) for real in reals]
+            generator_losses = [self._train_generator(loop, len(real)) for real in reals]
             loop.update("generator")
-            judged = [self._judge(loop, real) for real in reals]
+            discriminator_terms = [self._train_discriminator(loop, real) for real in reals]
             loop.update("discriminator")
-            terms = {name: torch.stack([one[name] for one in judged]).mean() for name in judged[0]}
-            terms["generator"] = torch.stack(fooled).mean()
+            terms = {name: torch.stack([one[name] for one in discriminator_terms]).mean() for name in discriminator_terms[0]}
+            terms["generator"] = torch.stack(generator_losses).mean()
             yield Step(terms["generator"] + terms["discriminator"], terms)
 
     def transform(self, sample: dict[str, Any], generator: np.random.Generator) -> dict[str, Any]:
@@ -94,13 +94,13 @@ class Giraffe(CustomFramework):
             image = interpolate(image[None], size, mode="bilinear", antialias=True)[0].clamp(0, 1)
         return {"image": image.flip(2) if self.config.flip and generator.random() < 0.5 else image}
 
-    def _fool(self, loop: TrainLoop, count: int) -> Tensor:
+    def _train_generator(self, loop: TrainLoop, count: int) -> Tensor:
         with loop.micro_batch("generator"):
             loss = generator_loss(self.discriminator(self._training_pictures(count)))
             loop.backward(loss)
         return loss.detach()
 
-    def _judge(self, loop: TrainLoop, real: Tensor) -> dict[str, Tensor]:
+    def _train_discriminator(self, loop: TrainLoop, real: Tensor) -> dict[str, Tensor]:
         with loop.micro_batch("discriminator"):
             with torch.no_grad():
                 fake = self._training_pictures(len(real))
@@ -124,7 +124,7 @@ class Giraffe(CustomFramework):
         temperature: standard deviation of the codes; the paper's figures use 0.65. Raises UserError for unknown controls and
         invalid values.
         """
-        wanted: Controls = build_section(Controls, controls)
+        parsed_controls: Controls = build_section(Controls, controls)
         if not isinstance(temperature, int | float) or not 0 <= temperature < math.inf:
             raise UserError(f"temperature must be a finite number of at least 0, got {temperature!r}")
 
@@ -132,9 +132,9 @@ class Giraffe(CustomFramework):
             return scenes_of_indices(self.scenes, numbers, seed, temperature, self.positions)
 
         pictures = []
-        for start in range(0, len(indices), DRAWN_AT_ONCE):
-            numbers = indices[start : start + DRAWN_AT_ONCE]
-            scene = join_scenes([change_scenes(fetch([number]), wanted, number, fetch) for number in numbers])
+        for start in range(0, len(indices), SCENES_PER_BATCH):
+            numbers = indices[start : start + SCENES_PER_BATCH]
+            scene = join_scenes([change_scenes(fetch([number]), parsed_controls, number, fetch) for number in numbers])
             pictures.append(self.generator(to_device(scene, self.device)).image)
         return torch.cat(pictures).clamp(0, 1)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import nn
 
-from deep3dmap.nn.official_checkpoints import count_under, fill, read_checkpoint, state_under, strip_prefix
+from deep3dmap.nn.official_checkpoints import fill, get_counter, get_state_dict, read_checkpoint, strip_prefix
 
 AVERAGE, RAW = "generator_test.", "generator."
 
@@ -17,9 +17,9 @@ def load_official(file: Path, generator: nn.Module, discriminator: nn.Module | N
     are missing, unexpected or of a different shape.
     """
     checkpoint = read_checkpoint(file)
-    state = state_under(checkpoint, "model", file)
+    state = get_state_dict(checkpoint, "model", file)
     prefix = AVERAGE if average else RAW
     fill(generator, strip_prefix(state, prefix), f"{file}: {prefix.rstrip('.')}")
     if discriminator is not None:
         fill(discriminator, strip_prefix(state, "discriminator."), f"{file}: discriminator")
-    return count_under(checkpoint, "it")
+    return get_counter(checkpoint, "it")

@@ -20,8 +20,8 @@ from deep3dmap.methods.gnerf.official_weights import KEYS, load_official
 from deep3dmap.methods.gnerf.photographs import Photographs, read_photographs
 from deep3dmap.methods.gnerf.pose_table import PoseTable, official_start
 from deep3dmap.methods.gnerf.pose_vectors import LENGTHS, opencv_pose, vectors_of_poses
-from deep3dmap.methods.gnerf.turn import Turn
-from deep3dmap.nn.official_checkpoints import read_checkpoint, state_under
+from deep3dmap.methods.gnerf.turn import TrainingStep
+from deep3dmap.nn.official_checkpoints import get_state_dict, read_checkpoint
 from deep3dmap.nn.radiance.rays import pixel_centres, rays_through
 from deep3dmap.render.volume import Rays
 
@@ -68,7 +68,7 @@ class GNeRF(CustomFramework):
         self.prior = configured.pose_prior(config)
         self.table = self._table(0)
         if config.weights:
-            self._begin_with(Path(config.weights).expanduser())
+            self._load_official_weights(Path(config.weights).expanduser())
 
     def fit_steps(self, given: dict[str, Any], loop: TrainLoop) -> Iterator[Step]:
         """Run the three phases on one scene."""
@@ -77,21 +77,21 @@ class GNeRF(CustomFramework):
         schedules = configured.schedules(self.config, image_plane.width, image_plane.height)
         loop.planned_steps = self.config.steps
         if loop.step == 0:
-            self._place(len(photographs.images))
+            self._initialise_poses(len(photographs.images))
         self._optimisers(loop, schedules.network_factor, schedules.pose_factor)
         networks = self.generator, self.discriminator, self.inversion, self.table
-        turn = Turn(*networks, photographs, self.prior, schedules, configured.weights(self.config), self.config.batch)
+        step = TrainingStep(*networks, photographs, self.prior, schedules, configured.weights(self.config), self.config.batch)
         torch.nn.Module.train(self, True)
         while loop.step < self.config.steps:
-            terms = turn.take(loop)
+            terms = step.run(loop)
             yield Step(torch.stack(list(terms.values())).sum(), terms)
 
     def _optimisers(self, loop: TrainLoop, network_factor: Any, pose_factor: Any) -> None:
         for module in (self.generator, self.discriminator, self.inversion, self.table):
             loop.prepare(module)
         loop.optimizer("generator", self.generator.parameters(), schedule=network_factor)
-        judges = [{"params": self.discriminator.parameters(), "rate": self.config.discriminator_rate}]
-        loop.optimizer("discriminator", judges, schedule=network_factor)
+        groups = [{"params": self.discriminator.parameters(), "rate": self.config.discriminator_rate}]
+        loop.optimizer("discriminator", groups, schedule=network_factor)
         for name, module, lr in (
             ("inversion", self.inversion, self.config.inversion_lr),
             ("poses", self.table, self.config.pose_lr),
@@ -119,29 +119,29 @@ class GNeRF(CustomFramework):
             self.table = self._table(len(state[TABLE])).to(self.device)
         return super().load_state_dict(state, strict, assign)
 
-    def _begin_with(self, file: Path) -> None:
+    def _load_official_weights(self, file: Path) -> None:
         """Load networks and poses from a checkpoint of the official code."""
         checkpoint = read_checkpoint(file)
-        poses = state_under(checkpoint, KEYS["training poses"], file).get("poses_embed")
+        poses = get_state_dict(checkpoint, KEYS["training poses"], file).get("poses_embed")
         self.table = self._table(len(poses) if poses is not None else 0)
         networks = (self.generator, self.discriminator, self.inversion, self.table)
         load_official(checkpoint, dict(zip(KEYS, networks)), file)
 
-    def _place(self, images: int) -> None:
+    def _initialise_poses(self, images: int) -> None:
         """Initialise the pose of each photograph. Raises UserError if given weights have a different number of poses."""
         if self.config.weights:
             if len(self.table.poses_embed) != images:
-                known = len(self.table.poses_embed)
-                raise UserError(f"method.weights: {self.config.weights} has poses of {known} images, but {images} are given")
+                count = len(self.table.poses_embed)
+                raise UserError(f"method.weights: {self.config.weights} has poses of {count} images, but {images} are given")
             return
         self.table = self._table(images)
         official = self.config.start == "official"
-        self.table.poses_embed.data.copy_(official_start(images, self.config.mode) if official else self._guesses(images))
+        self.table.poses_embed.data.copy_(official_start(images, self.config.mode) if official else self._sample_poses(images))
 
     def _table(self, images: int) -> PoseTable:
         return PoseTable(torch.zeros(images, LENGTHS[self.config.mode]), self.config.mode)
 
-    def _guesses(self, images: int) -> Tensor:
+    def _sample_poses(self, images: int) -> Tensor:
         """Sample poses from the prior, because the official start straight above the scene has no defined rotation."""
         random = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         return vectors_of_poses(self.prior.sample(images, random), self.config.mode)

@@ -90,8 +90,8 @@ def follow_inversion(
     side = inversion.image_size
     grid = image_grid(side, side).to(images).expand(len(images), -1, -1, -1)
     with torch.no_grad():
-        said = inversion(crop_patches(images, grid))
-    return weights.poses * mse_loss(vectors_of_poses(table(rows), table.mode), said)
+        predicted = inversion(crop_patches(images, grid))
+    return weights.poses * mse_loss(vectors_of_poses(table(rows), table.mode), predicted)
 
 
 def reproduce(

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from deep3dmap.core.errors import UserError
-from deep3dmap.nn.official_checkpoints import count_under, fill, state_under, strip_prefix
+from deep3dmap.nn.official_checkpoints import fill, get_counter, get_state_dict, strip_prefix
 
 # The key of each network's state in the file.
 KEYS = {"generator": "g", "discriminator": "d", "inversion network": "i", "training poses": "t", "validation poses": "v"}
@@ -25,14 +25,14 @@ def load_official(checkpoint: Mapping[str, Any], networks: Mapping[str, nn.Modul
     Raises UserError naming the file and the keys that are missing, unexpected or of a different shape.
     """
     for name, network in networks.items():
-        state = state_under(checkpoint, KEYS[name], file)
+        state = get_state_dict(checkpoint, KEYS[name], file)
         if name == "generator":
             try:
                 state = from_official_generator(state)
             except ValueError as error:
                 raise UserError(f"{file}: generator: {error}") from error
         fill(network, state, f"{file}: {name}")
-    return count_under(checkpoint, "it")
+    return get_counter(checkpoint, "it")
 
 
 def from_official_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

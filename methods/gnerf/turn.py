@@ -19,7 +19,7 @@ from deep3dmap.nn.radiance.patches import Patches, crop_patches, random_patches
 
 
 @dataclass(frozen=True)
-class Seen:
+class StepInputs:
     """Input of a step. rows: indices of the photographs. real: these photographs at the step's image size."""
 
     rows: Tensor
@@ -31,7 +31,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Turn:
+class TrainingStep:
     """The updates of one step of the loop, which depend on the step number only; no state is kept between steps."""
 
     generator: Generator
@@ -44,18 +44,18 @@ class Turn:
     weights: Weights
     batch: int
 
-    def take(self, loop: TrainLoop) -> dict[str, Tensor]:
+    def run(self, loop: TrainLoop) -> dict[str, Tensor]:
         """Perform the updates of the current phase and return their losses."""
-        phase, seen = self.schedules.phase(loop.step), self._look(loop.step)
+        phase, inputs = self.schedules.phase(loop.step), self._sample_inputs(loop.step)
         terms: dict[str, Tensor] = {}
         if phase != "B":
-            terms |= self._play(loop, seen)
-            terms |= self._invert(loop, seen)
+            terms |= self._update_adversarial(loop, inputs)
+            terms |= self._update_inversion(loop, inputs)
         if phase != "A":
-            terms["photometric"] = self._refine(loop, seen)
+            terms["photometric"] = self._update_photometric(loop, inputs)
         return terms
 
-    def _look(self, step: int) -> Seen:
+    def _sample_inputs(self, step: int) -> StepInputs:
         device, image_plane = self.photographs.images.device, self.photographs.image_plane
         # Seeded from the step's random numbers, so that a resumed fit uses the same.
         random = torch.Generator(device).manual_seed(int(torch.randint(2**62, ())))
@@ -63,51 +63,51 @@ class Turn:
         real, small = self.photographs.some(rows, *self.schedules.image_size(step, image_plane.width, image_plane.height))
         least = self.schedules.least_scale(step, image_plane.width, image_plane.height)
         patches = random_patches(len(rows), self.schedules.patch, least, random)
-        return Seen(rows, real, small, patches, least, Randomness(random, self.schedules.noise(step)))
+        return StepInputs(rows, real, small, patches, least, Randomness(random, self.schedules.noise(step)))
 
-    def _play(self, loop: TrainLoop, seen: Seen) -> dict[str, Tensor]:
+    def _update_adversarial(self, loop: TrainLoop, inputs: StepInputs) -> dict[str, Tensor]:
         """Update the field to fool the discriminator at random poses, then the discriminator."""
-        random = seen.random.generator
+        random = inputs.random.generator
         with loop.micro_batch("generator"):
-            patches = random_patches(self.batch, self.schedules.patch, seen.least_scale, random)
+            patches = random_patches(self.batch, self.schedules.patch, inputs.least_scale, random)
             poses = self.prior.sample(self.batch, random)
-            fake = objectives.render_both(self.generator, patches.coordinates, poses, seen.image_plane, seen.random)
-            fooled = objectives.fool(self.discriminator, fake, patches.scale, random)
-            loop.backward(fooled)
+            fake = objectives.render_both(self.generator, patches.coordinates, poses, inputs.image_plane, inputs.random)
+            generator_loss = objectives.fool(self.discriminator, fake, patches.scale, random)
+            loop.backward(generator_loss)
         loop.update("generator")
         with loop.micro_batch("discriminator"):
-            real = crop_patches(seen.real, seen.patches.coordinates)
-            judged = objectives.discriminate(
+            real = crop_patches(inputs.real, inputs.patches.coordinates)
+            discriminator_loss = objectives.discriminate(
                 self.discriminator,
-                (real, seen.patches.scale),
+                (real, inputs.patches.scale),
                 (fake, patches.scale),
                 random,
                 self.weights,
                 loop.gradient_penalty,
             )
-            loop.backward(judged)
+            loop.backward(discriminator_loss)
         loop.update("discriminator")
-        return {"generator": fooled.detach(), "discriminator": judged.detach()}
+        return {"generator": generator_loss.detach(), "discriminator": discriminator_loss.detach()}
 
-    def _invert(self, loop: TrainLoop, seen: Seen) -> dict[str, Tensor]:
+    def _update_inversion(self, loop: TrainLoop, inputs: StepInputs) -> dict[str, Tensor]:
         """Update the inversion network on renderings at random poses, then the poses towards its predictions."""
         with loop.micro_batch("inversion"):
-            poses = self.prior.sample(self.batch, seen.random.generator)
-            inverted = objectives.invert_renderings(self.inversion, self.generator, poses, seen.image_plane, seen.random)
+            poses = self.prior.sample(self.batch, inputs.random.generator)
+            inverted = objectives.invert_renderings(self.inversion, self.generator, poses, inputs.image_plane, inputs.random)
             loop.backward(inverted)
         loop.update("inversion")
         with loop.micro_batch("poses"):
-            followed = objectives.follow_inversion(self.table, self.inversion, seen.real, seen.rows, self.weights)
+            followed = objectives.follow_inversion(self.table, self.inversion, inputs.real, inputs.rows, self.weights)
             loop.backward(followed)
         loop.update("poses")
         return {"inversion": inverted.detach(), "poses": followed.detach()}
 
-    def _refine(self, loop: TrainLoop, seen: Seen) -> Tensor:
+    def _update_photometric(self, loop: TrainLoop, inputs: StepInputs) -> Tensor:
         """Update the field and the poses to reproduce patches of the photographs."""
         with loop.micro_batch("generator", "poses"):
-            poses = self.table(seen.rows)
+            poses = self.table(inputs.rows)
             loss = objectives.reproduce(
-                self.generator, poses, seen.real, seen.patches, seen.image_plane, seen.random, self.weights
+                self.generator, poses, inputs.real, inputs.patches, inputs.image_plane, inputs.random, self.weights
             )
             loop.backward(loss)
         loop.update("generator")

@@ -66,10 +66,10 @@ class JitteredImages(Method):
             raise UserError(f"jittered_images has no control '{next(iter(controls))}'")
         if not self.pictures:
             raise UserError("jittered_images has seen no training pictures")
-        drawn = [self._jittered(sample_generator(seed, index)) for index in indices]
+        drawn = [self._jitter_picture(sample_generator(seed, index)) for index in indices]
         return torch.stack(drawn) if drawn else torch.zeros(0, *self.pictures[0].shape)
 
-    def _jittered(self, generator: torch.Generator) -> Tensor:
+    def _jitter_picture(self, generator: torch.Generator) -> Tensor:
         c = self.config
         chosen = int(torch.randint(len(self.pictures), (), generator=generator))
         mirrored = 1.0 - 2.0 * float(torch.randint(2, (), generator=generator))

@@ -53,7 +53,7 @@ class MeanSubject(Method):
         total, faces = np.zeros((0, 3)), np.zeros((0, 3), np.int64)
         for index in range(count):
             sample = select(loop.dataset[index], self.card.trains_on, loop.settings.inputs)
-            vertices = _at_rest(sample["vertices"], sample["world_from_template"])
+            vertices = _undo_pose(sample["vertices"], sample["world_from_template"])
             if index == 0:
                 total, faces = np.zeros_like(vertices), sample["mesh"].faces
             if vertices.shape != total.shape or not np.array_equal(sample["mesh"].faces, faces):
@@ -82,6 +82,6 @@ class MeanSubject(Method):
         self.mean = Mesh(state["vertices"].cpu().numpy(), state["faces"].cpu().numpy()) if "vertices" in state else None
 
 
-def _at_rest(vertices: Any, world_from_template: Any) -> np.ndarray:
+def _undo_pose(vertices: Any, world_from_template: Any) -> np.ndarray:
     pose = np.asarray(world_from_template, np.float64)
     return (np.asarray(vertices, np.float64) - pose[:3, 3]) @ pose[:3, :3]

@@ -12,7 +12,7 @@ COVERED = 0.5
 Floats = NDArray[np.float64]
 
 
-class Sight(NamedTuple):
+class MaskRay(NamedTuple):
     """The ray through the centre of a mask's bounding box.
 
     eye, direction: (3,) world. rise: height of the box in metres per metre of depth. up, forward: (3,) axes of the camera in
@@ -32,28 +32,28 @@ def place(vertices: Floats, masks: Any, intrinsics: Any, poses: Any) -> Floats:
     For a single view, the distance is chosen such that the vertices are as tall as the mask. Raises UserError if all masks are
     empty, and for several views that look along one line.
     """
-    sights = [sight for sight in map(_sight, masks, intrinsics, poses) if sight is not None]
-    if not sights:
+    rays = [ray for ray in map(_mask_ray, masks, intrinsics, poses) if ray is not None]
+    if not rays:
         raise UserError("mean_subject: all masks are empty; a mask must be 1 where the subject is")
-    return _at_its_size(vertices, sights[0]) if len(sights) == 1 else _meeting(sights)
+    return _place_by_height(vertices, rays[0]) if len(rays) == 1 else _intersect_rays(rays)
 
 
-def _meeting(sights: Sequence[Sight]) -> Floats:
-    directions = np.stack([sight.direction for sight in sights])
+def _intersect_rays(rays: Sequence[MaskRay]) -> Floats:
+    directions = np.stack([ray.direction for ray in rays])
     across = np.eye(3) - directions[:, :, None] * directions[:, None, :]
     matrix = across.sum(0)
     if np.linalg.eigvalsh(matrix)[0] < 1e-6:
         raise UserError("mean_subject: the views look along one line; give one view, or add one from another side")
-    return np.linalg.solve(matrix, sum(one @ sight.eye for one, sight in zip(across, sights)))
+    return np.linalg.solve(matrix, sum(one @ ray.eye for one, ray in zip(across, rays)))
 
 
-def _at_its_size(vertices: Floats, sight: Sight) -> Floats:
-    tall = vertices @ sight.up
-    depth = float(tall.max() - tall.min()) / sight.rise
-    return sight.eye + sight.direction * depth / float(sight.direction @ sight.forward)
+def _place_by_height(vertices: Floats, ray: MaskRay) -> Floats:
+    heights = vertices @ ray.up
+    depth = float(heights.max() - heights.min()) / ray.rise
+    return ray.eye + ray.direction * depth / float(ray.direction @ ray.forward)
 
 
-def _sight(mask: Any, intrinsics: Any, pose: Any) -> Sight | None:
+def _mask_ray(mask: Any, intrinsics: Any, pose: Any) -> MaskRay | None:
     covered = np.argwhere(np.asarray(mask) > COVERED)
     if len(covered) == 0:
         return None
@@ -61,4 +61,4 @@ def _sight(mask: Any, intrinsics: Any, pose: Any) -> Sight | None:
     matrix, pose = np.asarray(intrinsics, np.float64), np.asarray(pose, np.float64)
     ray = np.linalg.inv(matrix) @ np.array([(left + right) / 2, (top + bottom) / 2, 1.0])
     direction = pose[:3, :3] @ (ray / np.linalg.norm(ray))
-    return Sight(pose[:3, 3], direction, (bottom - top) / matrix[1, 1], -pose[:3, 1], pose[:3, 2])
+    return MaskRay(pose[:3, 3], direction, (bottom - top) / matrix[1, 1], -pose[:3, 1], pose[:3, 2])

@@ -102,14 +102,14 @@ class FitParameters(nn.Module):
         """Return {group: (1, n)}."""
         return {name: values[None] for name, values in self.coefficients.items()}
 
-    def at_rest(self) -> Tensor:
+    def rest_vertices(self) -> Tensor:
         """Return (N, 3) vertices in the subject's frame, metres."""
         return self.template.vertices(self.parameters_of_template())[0] + self.offsets
 
     def vertices(self) -> Tensor:
         """Return (N, 3) vertices in the world, metres."""
         rotation = rotation_from_6d(self.rotation)
-        return self.log_scale.exp() * self.at_rest() @ rotation.T + self.translation
+        return self.log_scale.exp() * self.rest_vertices() @ rotation.T + self.translation
 
     def albedo(self) -> Tensor:
         """Return (N, 3) RGB in [0, 1]."""

@@ -156,7 +156,7 @@ def _regularisers(subject: FitParameters, weights: dict[str, float]) -> dict[str
     if "prior" in weights:
         terms["prior"] = weights["prior"] * subject.prior()
     # In units of the subject's size, for which the usual weights in the literature are meant.
-    resting, offsets = subject.at_rest() / subject.size, subject.offsets / subject.size
+    resting, offsets = subject.rest_vertices() / subject.size, subject.offsets / subject.size
     regular: dict[str, tuple[Callable[[Tensor, MeshTopology], Tensor], Tensor]] = {
         "laplacian": (laplacian_loss, resting),
         "edge": (edge_length_loss, resting),

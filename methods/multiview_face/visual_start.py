@@ -18,7 +18,7 @@ def start_from_masks(evidence: Sequence[Evidence], template: Template) -> Start:
 
     Raises UserError unless two views see the subject from different places.
     """
-    rays = [ray for ray in map(_middle_ray, evidence) if ray is not None]
+    rays = [ray for ray in map(_mask_centre_ray, evidence) if ray is not None]
     if len(rays) < 2:
         raise UserError("a fit without an encoder needs two views whose masks are not empty")
     origins, directions = (torch.stack(parts) for parts in zip(*rays))
@@ -26,13 +26,13 @@ def start_from_masks(evidence: Sequence[Evidence], template: Template) -> Start:
     matrix = across.sum(0)
     if float(torch.linalg.eigvalsh(matrix)[0]) < 1e-6:
         raise UserError("the views look along one line, so the subject's depth is undetermined; add a view from another side")
-    meeting = torch.linalg.solve(matrix, (across @ origins[..., None])[..., 0].sum(0)).float()
+    nearest_point = torch.linalg.solve(matrix, (across @ origins[..., None])[..., 0].sum(0)).float()
     mean = template.mean()
     middle = (mean.amax(0) + mean.amin(0)) / 2
-    return Start(torch.eye(3), meeting.to(middle) - middle, {})
+    return Start(torch.eye(3), nearest_point.to(middle) - middle, {})
 
 
-def _middle_ray(one: Evidence) -> tuple[Tensor, Tensor] | None:
+def _mask_centre_ray(one: Evidence) -> tuple[Tensor, Tensor] | None:
     covered = (one.mask > COVERED).nonzero().double()
     if len(covered) == 0:
         return None

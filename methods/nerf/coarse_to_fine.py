@@ -32,38 +32,38 @@ class CoarseToFine(nn.Module):
     def refresh(self, step: int, generator: torch.Generator) -> None:
         """Do nothing; no state is kept between steps."""
 
-    def learn(self, rays: Rays, generator: torch.Generator | None) -> list[RenderedRays]:
+    def render_for_training(self, rays: Rays, generator: torch.Generator | None) -> list[RenderedRays]:
         """Return the renderings of the coarse and the fine network, differentiable."""
         near, far = self.space.interval(rays)
         zeros, ones = torch.zeros_like(near), torch.ones_like(near)
         shares = stratified_distances(zeros, ones, self._counts[0], generator)
-        coarse = self._along(self.coarse, rays, shares, near, far)
+        coarse = self._render_network(self.coarse, rays, shares, near, far)
         fine_shares = importance_distances(shares, coarse.weights, self._counts[1], generator)
-        fine = self._along(self.fine, rays, fine_shares, near, far)
+        fine = self._render_network(self.fine, rays, fine_shares, near, far)
         return [RenderedRays(one.color, one.depth, one.opacity) for one in (coarse, fine)]
 
-    def look(self, rays: Rays) -> RenderedRays:
+    def render(self, rays: Rays) -> RenderedRays:
         """Return the rendering of the fine network."""
-        return self.learn(rays, None)[-1]
+        return self.render_for_training(rays, None)[-1]
 
     def density(self, positions: Tensor) -> Tensor:
         """Return the fine network's density (N,) per world unit."""
-        return self.fine.density(self._inner(positions)) / self._unit
+        return self.fine.density(self._to_network_space(positions)) / self._unit
 
     def color(self, positions: Tensor, directions: Tensor) -> Tensor:
         """Return the fine network's colour (N, 3) seen along unit directions (N, 3)."""
-        return self.fine(self._inner(positions), directions).color
+        return self.fine(self._to_network_space(positions), directions).color
 
-    def _along(self, network: NeRFMLP, rays: Rays, shares: Tensor, near: Tensor, far: Tensor) -> RayColors:
+    def _render_network(self, network: NeRFMLP, rays: Rays, shares: Tensor, near: Tensor, far: Tensor) -> RayColors:
         distances = self.space.distances(shares, near, far)
         # In unbounded space, everything beyond `far` is represented by the last sample.
         lengths = interval_lengths(distances, None if self.space.box.contracted else far) / self._unit
         positions = rays.origins[:, None] + distances[..., None] * rays.directions[:, None]
         directions = rays.directions[:, None].expand_as(positions)
-        found = network(self._inner(positions.reshape(-1, 3)), directions.reshape(-1, 3))
+        found = network(self._to_network_space(positions.reshape(-1, 3)), directions.reshape(-1, 3))
         return render_rays(found.density.view_as(shares), found.color.view(*shares.shape, 3), distances, lengths)
 
-    def _inner(self, positions: Tensor) -> Tensor:
+    def _to_network_space(self, positions: Tensor) -> Tensor:
         inner = self.space.box.to_unit(positions)
         return contract(inner) if self.space.box.contracted else inner
 

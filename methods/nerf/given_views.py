@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 from deep3dmap.core.errors import UserError
 from deep3dmap.render.volume import Rays, box_interval
 
-LEAST_VIEWS = 2
+MIN_VIEWS = 2
 PROBES = 256  # pixels of each view used to test whether it sees the bounds
 
 
@@ -30,13 +30,13 @@ class GivenViews:
     """
 
     def __init__(self, given: dict[str, Any], device: torch.device) -> None:
-        images = _of_one_size(given["images"], "images")
+        images = _stack_same_size(given["images"], "images")
         self.count, _, self.height, self.width = images.shape
-        if self.count < LEAST_VIEWS:
-            raise UserError(f"nerf needs at least {LEAST_VIEWS} views from different places, got {self.count}")
+        if self.count < MIN_VIEWS:
+            raise UserError(f"nerf needs at least {MIN_VIEWS} views from different places, got {self.count}")
         self.intrinsics, self.poses = (np.asarray(given[key], np.float64) for key in ("intrinsics", "world_from_camera"))
         self.masked = given.get("masks") is not None
-        alpha = _of_one_size(given["masks"], "masks") if self.masked else np.ones(images.shape[::2][:1] + images.shape[2:])
+        alpha = _stack_same_size(given["masks"], "masks") if self.masked else np.ones(images.shape[::2][:1] + images.shape[2:])
         if alpha.shape != (self.count, self.height, self.width):
             raise UserError(f"nerf: masks are {alpha.shape}, and images are {images.shape}; every image needs a mask")
         self.bounds = torch.as_tensor(np.asarray(given["bounds"]), dtype=torch.float32)
@@ -80,13 +80,13 @@ class GivenViews:
                 f"nerf: camera {view} is inside the object: it is within the bounds and its mask covers the whole picture; "
                 "leave the view out, or check the unit of the poses"
             )
-        if not self._meets_bounds():
+        if not self._any_ray_meets_bounds():
             raise UserError(
                 f"nerf: no ray of any view meets the bounds {low.tolist()} to {high.tolist()}; check that the poses are "
                 "camera-to-world with OpenCV axes, in the unit of the bounds"
             )
 
-    def _meets_bounds(self) -> bool:
+    def _any_ray_meets_bounds(self) -> bool:
         generator = np.random.default_rng(0)
         x, y = generator.random((2, PROBES)) * np.array([[self.width], [self.height]])
         through = np.stack([x, y, np.ones(PROBES)])
@@ -101,7 +101,7 @@ def _turns(intrinsics: np.ndarray, poses: np.ndarray) -> np.ndarray:
     return poses[:, :3, :3] @ np.linalg.inv(intrinsics)
 
 
-def _of_one_size(pictures: Any, name: str) -> np.ndarray:
+def _stack_same_size(pictures: Any, name: str) -> np.ndarray:
     shapes = [tuple(np.shape(one)) for one in pictures]
     odd = next((index for index, shape in enumerate(shapes) if shape != shapes[0]), None)
     if odd is not None:

@@ -19,7 +19,7 @@ from deep3dmap.nn.radiance.rays import axial_depth, camera_image_rays
 from deep3dmap.render.volume import Rays
 
 FIELD = "field"
-LEAST_OPACITY = 0.5  # minimum opacity of a pixel with a depth
+MIN_OPACITY = 0.5  # minimum opacity of a pixel with a depth
 HIDDEN = 2.0  # cells; a vertex at most this far behind the visible surface still counts as seen
 
 
@@ -102,18 +102,18 @@ class NeRF(CustomFramework):
         generator = torch.Generator().manual_seed(int(torch.randint(2**62, (1,))))
         self.model.refresh(loop.step, generator)
         batch = views.draw(self.model.rays_per_step(), generator)
-        behind = self._behind(views, batch, generator)
+        background = self._backgrounds(views, batch, generator)
         with loop.micro_batch(FIELD):
-            drawn = self.model.learn(batch.rays, generator)
-            wanted = batch.light + (1 - batch.alpha)[:, None] * behind
-            errors = [(_over(one, behind) - wanted).square().mean() for one in drawn]
+            drawn = self.model.render_for_training(batch.rays, generator)
+            wanted = batch.light + (1 - batch.alpha)[:, None] * background
+            errors = [(_composite_over(one, background) - wanted).square().mean() for one in drawn]
             spread = [self.config.distortion * one.spread.mean() for one in drawn if one.spread is not None]
             loop.backward(torch.stack([*errors, *spread]).sum())
         loop.update(FIELD)
         psnr = -10 * errors[-1].detach().clamp(min=1e-10).log10()
         return Step(torch.stack(errors).sum().detach(), {"psnr": psnr, "rays": float(len(batch.alpha))})
 
-    def _behind(self, views: GivenViews, batch: RayBatch, generator: torch.Generator) -> Tensor:
+    def _backgrounds(self, views: GivenViews, batch: RayBatch, generator: torch.Generator) -> Tensor:
         """Return the backgrounds of the rays (R, 3): random colours per ray, so that the field cannot learn them."""
         if views.background is not None and not views.masked:
             return self.background.expand(len(batch.alpha), 3)
@@ -123,14 +123,14 @@ class NeRF(CustomFramework):
         rays = camera_image_rays(camera.height, camera.width, camera.intrinsics, camera.world_from_camera)
         images, depths = [], []
         for origins, directions in zip(rays.origins.split(self.config.chunk), rays.directions.split(self.config.chunk)):
-            seen = self.model.look(Rays(origins.to(self.device), directions.to(self.device)))
-            distance = seen.depth / seen.opacity.clamp(min=LEAST_OPACITY)
+            seen = self.model.render(Rays(origins.to(self.device), directions.to(self.device)))
+            distance = seen.depth / seen.opacity.clamp(min=MIN_OPACITY)
             depth = axial_depth(distance, directions.to(self.device), camera.world_from_camera)
-            images.append(_over(seen, self.background).clamp(0, 1).cpu())
-            depths.append(torch.where(seen.opacity >= LEAST_OPACITY, depth, 0.0).cpu())
+            images.append(_composite_over(seen, self.background).clamp(0, 1).cpu())
+            depths.append(torch.where(seen.opacity >= MIN_OPACITY, depth, 0.0).cpu())
         shape = camera.height, camera.width
         return torch.cat(images).T.reshape(3, *shape).numpy(), torch.cat(depths).reshape(shape).numpy()
 
 
-def _over(seen: RenderedRays, behind: Tensor) -> Tensor:
-    return seen.color + (1 - seen.opacity)[:, None] * behind
+def _composite_over(seen: RenderedRays, background: Tensor) -> Tensor:
+    return seen.color + (1 - seen.opacity)[:, None] * background

@@ -14,9 +14,9 @@ from deep3dmap.ops.march_rays import PackedSamples
 from deep3dmap.render.renderer import FieldSamples
 from deep3dmap.render.volume import Rays
 
-LEAST_RAYS = 32
-EVERYWHERE_UNTIL = 48  # steps in which all cells are sampled, because the estimated densities are still random
-ALL_CELLS_UNTIL = 128  # steps; afterwards only a share of the cells is updated at a time
+MIN_RAYS = 32
+WARM_UP_STEPS = 48  # steps in which all cells are sampled, because the estimated densities are still random
+FULL_UPDATES_UNTIL = 128  # steps; afterwards only a share of the cells is updated at a time
 SHARE = 0.25
 START = -1.0  # initial logarithm of the density, per half side of the bounds
 
@@ -55,28 +55,28 @@ class OccupiedGrid(nn.Module):
     def rays_per_step(self) -> int:
         """Return the number of rays for one step, chosen to keep the number of samples and thus the memory about constant."""
         wanted = self._config.grid_samples / max(1.0, float(self.samples_per_ray))
-        return max(LEAST_RAYS, min(self._config.rays, int(wanted)))
+        return max(MIN_RAYS, min(self._config.rays, int(wanted)))
 
     def refresh(self, step: int, generator: torch.Generator) -> None:
         """Update the occupied cells at regular intervals."""
-        if step < EVERYWHERE_UNTIL or step % self._config.grid_every:
+        if step < WARM_UP_STEPS or step % self._config.grid_every:
             return
-        share = 1.0 if step < ALL_CELLS_UNTIL else SHARE
-        self.grid.update(self._seen_field.density, generator, share)
+        share = 1.0 if step < FULL_UPDATES_UNTIL else SHARE
+        self.grid.update(self._rendered_field.density, generator, share)
         if not self.grid.occupied.any():
             # A field that vanished everywhere could not recover.
             self.grid.occupied = self.grid.seen.clone()
 
-    def learn(self, rays: Rays, generator: torch.Generator | None) -> list[RenderedRays]:
+    def render_for_training(self, rays: Rays, generator: torch.Generator | None) -> list[RenderedRays]:
         """Return the rendering of the rays, differentiable."""
         samples = self.grid.march(rays, self.space.near, self.space.far, generator)
         self.samples_per_ray.fill_(len(samples.distances) / max(1, len(rays.origins)))
-        seen = render_packed(self._seen_field, rays, samples)
+        seen = render_packed(self._rendered_field, rays, samples)
         return [RenderedRays(seen.color, seen.depth, seen.opacity, self._spread(seen.weights, samples))]
 
-    def look(self, rays: Rays) -> RenderedRays:
+    def render(self, rays: Rays) -> RenderedRays:
         """Return the rendering of the rays, without gradients."""
-        seen = march_and_render(self._seen_field, self.grid, rays, self.space.near, self.space.far)
+        seen = march_and_render(self._rendered_field, self.grid, rays, self.space.near, self.space.far)
         return RenderedRays(seen.color, seen.depth, seen.opacity)
 
     def density(self, positions: Tensor) -> Tensor:
@@ -84,12 +84,12 @@ class OccupiedGrid(nn.Module):
         cells = (self.space.box.to_cube(positions) * self.grid.resolution).long().clamp(0, self.grid.resolution - 1)
         occupied = self.grid.occupied[cells[:, 0], cells[:, 1], cells[:, 2]]
         density = torch.zeros_like(positions[:, 0])
-        density[occupied] = self._seen_field.density(positions[occupied])
+        density[occupied] = self._rendered_field.density(positions[occupied])
         return density
 
     def color(self, positions: Tensor, directions: Tensor) -> Tensor:
         """Return the colour (N, 3) seen along unit directions (N, 3)."""
-        return self._seen_field(positions, directions).color
+        return self._rendered_field(positions, directions).color
 
     def _spread(self, weights: Tensor, samples: PackedSamples) -> Tensor | None:
         if not (self._config.distortion and self.space.box.contracted):
@@ -98,11 +98,11 @@ class OccupiedGrid(nn.Module):
         return distortion(weights, ends[1], ends[2] - ends[0], samples.offsets)
 
     @property
-    def _seen_field(self) -> "SeenField":
-        return SeenField(self.field, self._config.view_dependent)
+    def _rendered_field(self) -> "RenderedField":
+        return RenderedField(self.field, self._config.view_dependent)
 
 
-class SeenField:
+class RenderedField:
     """A field as rendered: with reduced density in contracted space, and without view dependence if so configured.
 
     Density is per length of contracted space. Otherwise the long steps far away would become opaque first, and the scene would
@@ -115,13 +115,13 @@ class SeenField:
     def __call__(self, positions: Tensor, directions: Tensor) -> FieldSamples:
         """Evaluate the field."""
         found = self._field(positions, directions if self._view_dependent else torch.zeros_like(directions))
-        return FieldSamples(found.density * self._thinner(positions), found.color)
+        return FieldSamples(found.density * self._density_factor(positions), found.color)
 
     def density(self, positions: Tensor) -> Tensor:
         """Evaluate only the density (N,)."""
-        return self._field.density(positions) * self._thinner(positions)
+        return self._field.density(positions) * self._density_factor(positions)
 
-    def _thinner(self, positions: Tensor) -> Tensor:
+    def _density_factor(self, positions: Tensor) -> Tensor:
         if not self._field.box.contracted:
             return torch.ones_like(positions[:, 0])
         return self._field.box.to_unit(positions).abs().amax(1).clamp(min=1) ** -2

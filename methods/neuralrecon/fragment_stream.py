@@ -17,10 +17,10 @@ from deep3dmap.core import Sample, Split, UserError
 from deep3dmap.frameworks.inputs import select
 from deep3dmap.geometry.cameras import invert
 from deep3dmap.geometry.scene_tsdf import SceneTSDF, fuse_scene
-from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, Views, load_views, make_fragment, turned_about_z
+from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, Views, load_views, make_fragment, rotation_about_z
 from deep3dmap.methods.neuralrecon.keyframes import select_fragments
 from deep3dmap.methods.neuralrecon.memory_cache import MemoryCache
-from deep3dmap.methods.neuralrecon.mirror import mirrored
+from deep3dmap.methods.neuralrecon.mirror import mirror_fragment
 from deep3dmap.methods.neuralrecon.targets import fragment_targets
 
 KEYS = ("images", "depths", "intrinsics", "world_from_camera")
@@ -61,16 +61,16 @@ class FragmentStream:
         self.device, self.readers = device, readers
         self._pool = ThreadPoolExecutor(readers) if readers else None
         # Opening a scan may require parsing many small files, and shuffled fragments come from all scans.
-        self._sample = lru_cache(OPEN_SCANS)(partial(_opened, split, dict(mapping)))
+        self._sample = lru_cache(OPEN_SCANS)(partial(_read_scan, split, dict(mapping)))
         # Once a whole fragment is kept, its parts are not needed any more, so a small cache of parts is sufficient.
         share = kept_bytes // 2 if augment else kept_bytes // 4
         self._targets: MemoryCache[SceneTSDF] = MemoryCache(SceneTSDF.bytes, share)
-        self._seen: MemoryCache[_Seen] = MemoryCache(_Seen.bytes, share)
+        self._inputs: MemoryCache[_FragmentInputs] = MemoryCache(_FragmentInputs.bytes, share)
         self._whole: MemoryCache[dict[str, Any]] = MemoryCache(_fragment_bytes, kept_bytes // 2)
         self.scans = np.array_split(np.arange(len(split)), workers)[rank].tolist()
         self.fragments = [self._fragments(scan) for scan in self.scans]
         self._ends = list(accumulate(len(found) for found in self.fragments))
-        self._order = lru_cache(2)(partial(_shuffled, seed, self._ends[-1] if self._ends else 0))
+        self._order = lru_cache(2)(partial(_shuffle_epoch, seed, self._ends[-1] if self._ends else 0))
         if not self._ends or self._ends[-1] == 0:
             raise UserError(
                 f"worker {rank} of {workers} has no fragment of {config.views} key frames in {len(self.scans)} scans; use "
@@ -91,16 +91,16 @@ class FragmentStream:
         shuffled: use a random order in every epoch, instead of scan after scan, and augment each fragment separately.
         """
         if self._pool is not None:
-            for coming in range(index, index + 2 * self.readers):
-                _, scan, frames = self._place(coming, shuffled)
+            for upcoming in range(index, index + 2 * self.readers):
+                _, scan, frames = self._place(upcoming, shuffled)
                 if (scan, frames[0]) in self._whole:
                     continue
-                self._targets.expect(scan, partial(self._fuse, scan), self._pool)
-                self._seen.expect((scan, frames[0]), partial(self._read, scan, frames), self._pool)
+                self._targets.prefetch(scan, partial(self._fuse, scan), self._pool)
+                self._inputs.prefetch((scan, frames[0]), partial(self._read, scan, frames), self._pool)
         epoch, scan, frames = self._place(index, shuffled)
-        fragment = self._make(epoch, scan, frames, alone=shuffled)
+        fragment = self._get_fragment(epoch, scan, frames, alone=shuffled)
         if self.mirror and shuffled and self._order(epoch)[1][index % len(self)]:
-            return mirrored(fragment, self.config.voxel_size)
+            return mirror_fragment(fragment, self.config.voxel_size)
         return fragment
 
     def _place(self, index: int, shuffled: bool) -> tuple[int, int, list[int]]:
@@ -117,44 +117,44 @@ class FragmentStream:
         poses = select(self.split[scan], ("world_from_camera",), self.mapping)["world_from_camera"]
         return select_fragments(poses, c.views, c.min_angle, c.min_distance)
 
-    def _make(self, epoch: int, scan: int, frames: list[int], alone: bool) -> dict[str, Any]:
+    def _get_fragment(self, epoch: int, scan: int, frames: list[int], alone: bool) -> dict[str, Any]:
         # The name is different in every epoch, so that the maps are reset when a scene is seen again.
         scene = {"scene": f"{scan}@{epoch}"}
         if self.augment:
             # Seed sequences are padded with zeros, so a fragment's seed must not end in 0, or it would equal an epoch's seed.
-            return self._made((epoch, scan, frames[0] + 1) if alone else (epoch,), scan, frames) | scene
-        return self._whole.get((scan, frames[0]), lambda: self._on_device(self._made((), scan, frames))) | scene
+            return self._build_fragment((epoch, scan, frames[0] + 1) if alone else (epoch,), scan, frames) | scene
+        return self._whole.get((scan, frames[0]), lambda: self._on_device(self._build_fragment((), scan, frames))) | scene
 
     def _on_device(self, fragment: dict[str, Any]) -> dict[str, Any]:
         return {name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in fragment.items()}
 
-    def _made(self, draw: tuple[int, ...], scan: int, frames: list[int]) -> dict[str, Any]:
+    def _build_fragment(self, draw: tuple[int, ...], scan: int, frames: list[int]) -> dict[str, Any]:
         c = self.config
         targets = self._targets.get(scan, partial(self._fuse, scan))
-        seen = self._seen.get((scan, frames[0]), partial(self._read, scan, frames))
+        inputs = self._inputs.get((scan, frames[0]), partial(self._read, scan, frames))
         world_from_scan = self._world_from_scan(draw, targets)
-        poses = torch.from_numpy(world_from_scan) @ seen.views.world_from_camera
-        fragment = make_fragment(replace(seen.views, world_from_camera=poses), str(scan), c)
+        poses = torch.from_numpy(world_from_scan) @ inputs.views.world_from_camera
+        fragment = make_fragment(replace(inputs.views, world_from_camera=poses), str(scan), c)
         origin, back = fragment["vol_origin_partial"], invert(world_from_scan).numpy()
         return fragment | fragment_targets(
-            targets, seen.depths, seen.intrinsics, poses, origin, c.n_vox, c.max_depth, back, c.target_grid
+            targets, inputs.depths, inputs.intrinsics, poses, origin, c.n_vox, c.max_depth, back, c.target_grid
         )
 
-    def _read(self, scan: int, frames: list[int]) -> "_Seen":
+    def _read(self, scan: int, frames: list[int]) -> "_FragmentInputs":
         sample = self._sample(scan)
         views = load_views(sample["images"], sample["intrinsics"], sample["world_from_camera"], frames, self.config)
         depths = [torch.from_numpy(np.asarray(sample["depths"][frame], np.float32)) for frame in frames]
-        return _Seen(views, depths, np.asarray(sample["intrinsics"], np.float64)[frames])
+        return _FragmentInputs(views, depths, np.asarray(sample["intrinsics"], np.float64)[frames])
 
     def _fuse(self, scan: int) -> SceneTSDF:
         sample, c = self._sample(scan), self.config
         prepared: SceneTSDF | None = sample.get("scene_tsdf")
-        if prepared is not None and self._fits(prepared):
+        if prepared is not None and self._has_same_voxel_size(prepared):
             return replace(prepared, tsdf=[level.to(self.device) for level in prepared.tsdf])
-        scan_of = (sample["depths"], sample["intrinsics"], sample["world_from_camera"])
-        return fuse_scene(*scan_of, c.voxel_size, c.max_depth, self.device)
+        scan_inputs = (sample["depths"], sample["intrinsics"], sample["world_from_camera"])
+        return fuse_scene(*scan_inputs, c.voxel_size, c.max_depth, self.device)
 
-    def _fits(self, prepared: SceneTSDF) -> bool:
+    def _has_same_voxel_size(self, prepared: SceneTSDF) -> bool:
         return abs(prepared.voxel_size - self.config.voxel_size) < 1e-6
 
     def _world_from_scan(self, draw: tuple[int, ...], targets: SceneTSDF) -> NDArray[np.float64]:
@@ -165,7 +165,7 @@ class FragmentStream:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _FragmentInputs:
     """The data read for a fragment: views at the network's size, depth maps, and the intrinsics of the depth maps."""
 
     views: Views
@@ -176,13 +176,13 @@ class _Seen:
         return self.views.images.nbytes + sum(depth.nbytes for depth in self.depths)
 
 
-def _opened(split: Split, mapping: Mapping[str, str], scan: int) -> Sample:
+def _read_scan(split: Split, mapping: Mapping[str, str], scan: int) -> Sample:
     sample = split[scan]
     prepared = {name: sample[name] for name in ("scene_tsdf",) if name in sample}
     return select(sample, KEYS, mapping) | prepared
 
 
-def _shuffled(seed: int, count: int, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _shuffle_epoch(seed: int, count: int, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return the order of an epoch's fragments and a mask of the positions at which they are mirrored."""
     generator = np.random.default_rng([seed, epoch, count])
     return generator.permutation(count), generator.random(count) < 0.5
@@ -198,10 +198,10 @@ def random_world(targets: SceneTSDF, turn: float, place: NDArray[np.float64]) ->
 
     place: (3,) in [0, 1), the relative position of the scan's origin within the padded bounds of the rotated scan.
     """
-    rotation = turned_about_z(2 * np.pi * turn, np.zeros(3))
+    rotation = rotation_about_z(2 * np.pi * turn, np.zeros(3))
     origin, size = targets.origin.numpy(), np.array(targets.tsdf[0].shape) * targets.voxel_size
     corners = origin + size * np.array([[x, y, 0.0] for x in (0, 1) for y in (0, 1)])
     turned = corners @ rotation[:3, :3].T
     start = turned.min(0) - PADDING_BEFORE
     end = turned.max(0) + np.array([0, 0, size[2]]) - size + PADDING_AFTER
-    return turned_about_z(2 * np.pi * turn, origin - (place * start + (1 - place) * end))
+    return rotation_about_z(2 * np.pi * turn, origin - (place * start + (1 - place) * end))

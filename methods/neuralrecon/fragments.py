@@ -138,7 +138,7 @@ def _resized(image: Tensor, height: int, width: int) -> Tensor:
     return functional.interpolate(image[None], (height, width), mode="bilinear", align_corners=False, antialias=True)[0]
 
 
-def turned_about_z(angle: float, shift: NDArray[np.float64]) -> NDArray[np.float64]:
+def rotation_about_z(angle: float, shift: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the transform (4, 4) that rotates by `angle` radians about z and then translates by `shift` (3,) metres."""
     matrix = np.eye(4)
     matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]

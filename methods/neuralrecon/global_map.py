@@ -74,23 +74,23 @@ class GlobalMap:
         """Return the size of the table in bytes."""
         return self.coordinates.nbytes + self.values.nbytes
 
-    def take(self, box: Box) -> tuple[Tensor, Tensor]:
+    def read(self, box: Box) -> tuple[Tensor, Tensor]:
         """Return the rows in the box: keys (M,) int64 in the numbering of `box`, and values (M, C)."""
         inside = box.contains(self.coordinates)
         local = self.coordinates[inside] - self.coordinates.new_tensor(box.lowest)
         return box.keys(local), self.values[inside]
 
-    def put(self, box: Box, keys: Tensor, values: Tensor, only_these: bool = False) -> None:
+    def write(self, box: Box, keys: Tensor, values: Tensor, same_keys_only: bool = False) -> None:
         """Replace all rows inside the box by unique `keys` (M,) with `values` (M, C), which are stored without gradients.
 
-        only_these: replace only rows with the same keys and keep the other rows of the box.
+        same_keys_only: replace only rows with the same keys and keep the other rows of the box.
         """
-        gone = box.contains(self.coordinates)
-        if only_these:
-            gone[gone.clone()] = torch.isin(self.take(box)[0], keys)
+        replaced = box.contains(self.coordinates)
+        if same_keys_only:
+            replaced[replaced.clone()] = torch.isin(self.read(box)[0], keys)
         coordinates = box.local(keys) + self.coordinates.new_tensor(box.lowest)
-        self.coordinates = torch.cat([self.coordinates[~gone], coordinates])
-        self.values = torch.cat([self.values[~gone], values.detach().to(self.values.dtype)])
+        self.coordinates = torch.cat([self.coordinates[~replaced], coordinates])
+        self.values = torch.cat([self.values[~replaced], values.detach().to(self.values.dtype)])
 
     def state(self) -> dict[str, Tensor]:
         """Return the rows as tensors, for saving."""

@@ -93,7 +93,7 @@ class GRUFusion(nn.Module):
         elements = zip(inputs["scene"], coordinates[:, 1:].split(counts), features.split(counts))
         for element, (scene, local, mine) in enumerate(elements):
             if counts[element]:
-                self._enter(scene, inputs, element, level, coordinates.device)
+                self._prepare_maps(scene, inputs, element, level, coordinates.device)
                 parts.append(self._fuse(local, mine, inputs, element, level))
         if not parts:
             return Fused(coordinates, features, features.new_zeros(0, 1), features.new_zeros(0, 1, dtype=torch.bool))
@@ -129,7 +129,7 @@ class GRUFusion(nn.Module):
         """Return the edge length of a level's voxels in finest voxels."""
         return 2 ** (len(self.maps) - 1 - level)
 
-    def _enter(self, scene: str, inputs: dict[str, Any], element: int, level: int, device: torch.device) -> None:
+    def _prepare_maps(self, scene: str, inputs: dict[str, Any], element: int, level: int, device: torch.device) -> None:
         maps = self.maps[level]
         if scene != maps.scene:
             maps.reset(scene, inputs["vol_origin"][element] if "vol_origin" in inputs else None, device)
@@ -145,7 +145,7 @@ class GRUFusion(nn.Module):
         positions = world_positions(voxels, origin[None], self.voxel_size)
         positions = to_aligned_camera(positions, voxels[:, 0], inputs["world_to_aligned_camera"][element, None])
         fused = self.fusion_nets[level](history, current, positions, voxels[:, 0])
-        maps.features.put(box, keys, fused, only_these=not self.full)
+        maps.features.write(box, keys, fused, same_keys_only=not self.full)
         tsdf = None if "tsdf" not in inputs else _fuse_targets(maps.targets, box, keys, *_targets(inputs, element, level))
         voxels[:, 0] = element
         return Fused(voxels, fused, tsdf, None)
@@ -153,7 +153,7 @@ class GRUFusion(nn.Module):
     def _align(self, box: Box, keys: Tensor, features: Tensor, history: GlobalMap) -> tuple[Tensor, Tensor, Tensor]:
         """Return the keys (M,) of the voxels to update, and their history and current features (M, C), 0 where missing."""
         features = features.to(history.values.dtype)
-        old_keys, old = history.take(box)
+        old_keys, old = history.read(box)
         if self.full:
             updated = union(old_keys[(old != 0).any(1)], keys[(features != 0).any(1)])
             return updated, spread(updated, old_keys, old), spread(updated, keys, features)
@@ -167,11 +167,11 @@ def _targets(inputs: dict[str, Any], element: int, level: int) -> tuple[Tensor, 
 
 def _fuse_targets(targets: GlobalMap, box: Box, keys: Tensor, tsdf: Tensor, occupancy: Tensor) -> Tensor:
     """Merge a fragment's target distances, where it saw a surface, into the scene's; return those at `keys`, (M, 1)."""
-    old_keys, old = targets.take(box)
+    old_keys, old = targets.read(box)
     new_keys = occupancy.flatten().nonzero()[:, 0]
     merged = union(old_keys, new_keys)
     values = spread(merged, old_keys, old, fill=FREE)
     values[torch.searchsorted(merged, new_keys)] = tsdf.reshape(-1, 1)[new_keys].to(values.dtype)
     near = values[:, 0].abs() < FREE
-    targets.put(box, merged[near], values[near])
+    targets.write(box, merged[near], values[near])
     return spread(keys, merged, values, fill=FREE)

@@ -13,7 +13,7 @@ from deep3dmap.core import Mesh, Reconstruction, UserError
 from deep3dmap.geometry.cameras import invert
 from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, Views, batch_of, load_views, make_fragment
 from deep3dmap.methods.neuralrecon.keyframes import MIN_VIEWS, select_fragments
-from deep3dmap.methods.neuralrecon.network import NeuralReconNetwork, fold_in
+from deep3dmap.methods.neuralrecon.network import NeuralReconNetwork, integrate_output
 from deep3dmap.methods.neuralrecon.scan_check import LEVELLING_MENDS, check_poses, level_scan
 from deep3dmap.methods.neuralrecon.tsdf_map import TSDFMap
 from deep3dmap.render.vertex_colors import VertexColors
@@ -37,7 +37,7 @@ class IncrementalReconstruction:
         back. Raises UserError if fewer than two frames have a finite pose.
         """
         poses = np.asarray(given["world_from_camera"], np.float64)
-        poses, world_from_scan, findings = self._stand_upright(given["intrinsics"], poses, level)
+        poses, world_from_scan, findings = self._level_poses(given["intrinsics"], poses, level)
         c = self.config
         fragments = select_fragments(poses, c.views, c.min_angle, c.min_distance, keep_tail=True)
         empty = 0
@@ -59,16 +59,16 @@ class IncrementalReconstruction:
         mesh = self.surface.mesh(single_layer)
         if colors and not mesh.is_empty:
             mesh = self._colored(mesh, given, poses, sorted({frame for frames in fragments for frame in frames}))
-        return Reconstruction("world", "metre", mesh=_moved(mesh, invert(world_from_scan).numpy()), notes=notes)
+        return Reconstruction("world", "metre", mesh=_transform_mesh(mesh, invert(world_from_scan).numpy()), notes=notes)
 
     def add(self, views: Views) -> bool:
         """Fold in one fragment; returns False if nothing was predicted."""
         inputs = batch_of([make_fragment(views, SCENE, self.config)], self.device)
         output = self.network(inputs)
-        fold_in(output, inputs, self.surface)
+        integrate_output(output, inputs, self.surface)
         return bool(output.complete)
 
-    def _stand_upright(
+    def _level_poses(
         self, intrinsics: Any, poses: NDArray[np.float64], level: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
         """Return levelled poses if needed, the transform (4, 4) that was applied, and the messages about the scan."""
@@ -78,8 +78,8 @@ class IncrementalReconstruction:
         world_from_scan = np.eye(4)
         if level and any(finding.kind in LEVELLING_MENDS for finding in findings):
             world_from_scan = level_scan(poses)
-        said = [finding.message for finding in findings]
-        return world_from_scan @ poses, world_from_scan, said
+        messages = [finding.message for finding in findings]
+        return world_from_scan @ poses, world_from_scan, messages
 
     def _colored(self, mesh: Mesh, given: dict[str, Any], poses: NDArray[np.float64], frames: list[int]) -> Mesh:
         colors = VertexColors(mesh.vertices, mesh.faces, SEEN_BEHIND_VOXELS * self.config.voxel_size)
@@ -108,7 +108,7 @@ class _Progress:
             print(file=sys.stderr)
 
 
-def _moved(mesh: Mesh, transform: NDArray[np.float64]) -> Mesh:
+def _transform_mesh(mesh: Mesh, transform: NDArray[np.float64]) -> Mesh:
     return Mesh(mesh.vertices @ transform[:3, :3].T + transform[:3, 3], mesh.faces, mesh.colors)
 
 

@@ -22,7 +22,7 @@ def select_fragments(
     fragments: list[list[int]] = [[]]
     for frame in np.flatnonzero(np.isfinite(poses).all((1, 2))).tolist():
         current = fragments[-1]
-        if current and not _moved(poses[current[-1]], poses[frame], min_angle, min_distance):
+        if current and not _has_moved(poses[current[-1]], poses[frame], min_angle, min_distance):
             continue
         current.append(frame)
         if len(current) == views:
@@ -31,7 +31,7 @@ def select_fragments(
     return [*fragments, tail] if keep_tail and len(tail) >= MIN_VIEWS else fragments
 
 
-def _moved(last: NDArray[np.float64], pose: NDArray[np.float64], min_angle: float, min_distance: float) -> bool:
+def _has_moved(last: NDArray[np.float64], pose: NDArray[np.float64], min_angle: float, min_distance: float) -> bool:
     # Rounding can lift the cosine of equal axes above 1, for which arccos returns NaN.
     cosine = np.clip(last[:3, 2] @ pose[:3, 2], -1.0, 1.0)
     return bool(np.degrees(np.arccos(cosine)) > min_angle or np.linalg.norm(pose[:3, 3] - last[:3, 3]) > min_distance)

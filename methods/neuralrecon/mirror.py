@@ -9,7 +9,7 @@ from deep3dmap.methods.neuralrecon.fragments import LEVELS
 from deep3dmap.methods.neuralrecon.voxel_grid import FREE
 
 
-def mirrored(fragment: dict[str, Any], voxel_size: float) -> dict[str, Any]:
+def mirror_fragment(fragment: dict[str, Any], voxel_size: float) -> dict[str, Any]:
     """Return the fragment mirrored across the x axis of its box; `voxel_size` in metres.
 
     Images, cameras and targets are mirrored together, so that index i of the coarsest level becomes index last - i. The finer

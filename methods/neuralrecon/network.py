@@ -207,7 +207,7 @@ def normalized_depth(depth: Tensor, scale: DepthScale = "norm") -> Tensor:
     return deviation / (norm if scale == "norm" else norm / seen.sum().clamp(min=1).sqrt())
 
 
-def fold_in(output: NetworkOutput, inputs: dict[str, Any], surface: TSDFMap) -> None:
+def integrate_output(output: NetworkOutput, inputs: dict[str, Any], surface: TSDFMap) -> None:
     """Write the predictions of a batch, in order, to the scene's map; a fragment that ended early leaves the map unchanged."""
     if not output.complete:
         return

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from deep3dmap.nn.official_checkpoints import check_fits, count_under, read_checkpoint, state_under
+from deep3dmap.nn.official_checkpoints import check_state_dict, get_counter, get_state_dict, read_checkpoint
 
 PREFIX = "module."
 GRU = "neucon_net.gru_fusion."
@@ -32,9 +32,9 @@ def read_official(file: Path) -> OfficialWeights:
     """Read a checkpoint without executing code it may contain; raises UserError if it is not in the official format."""
     checkpoint = read_checkpoint(file, "download model_000047.ckpt, which is linked from the official README")
     # The official code uses the key "model"; this package exports under "state_dict", the usual name in PyTorch.
-    model = state_under(checkpoint, "state_dict" if "state_dict" in checkpoint else "model", file)
+    model = get_state_dict(checkpoint, "state_dict" if "state_dict" in checkpoint else "model", file)
     return OfficialWeights(
-        {name.removeprefix(PREFIX): value for name, value in model.items()}, count_under(checkpoint, "epoch")
+        {name.removeprefix(PREFIX): value for name, value in model.items()}, get_counter(checkpoint, "epoch")
     )
 
 
@@ -50,6 +50,6 @@ def load_official(network: nn.Module, file: Path) -> Literal["loaded", "absent",
     fuses = any(name.startswith(GRU) for name in ours)
     state = weights.state if fuses else {name: value for name, value in weights.state.items() if not name.startswith(GRU)}
     expected = ours if weights.has_gru else {name: value for name, value in ours.items() if not name.startswith(GRU)}
-    check_fits(state, expected, str(file), "use the variant `paper`, which has the official sizes")
+    check_state_dict(state, expected, str(file), "use the variant `paper`, which has the official sizes")
     network.load_state_dict(state, strict=False)
     return "loaded" if weights.has_gru and fuses else "unused" if weights.has_gru else "absent"

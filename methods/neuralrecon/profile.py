@@ -29,7 +29,7 @@ from deep3dmap.methods.neuralrecon.network_output import LevelOutput
 Clock = Callable[[], float]
 
 
-class RoomOfRandomWeights(NeuConNet):
+class RandomRoomNet(NeuConNet):
     """Keeps the voxels nearest to the lower faces of the box instead of those predicted as occupied."""
 
     def _keep(self, output: LevelOutput, level: int, batch: int) -> Tensor:
@@ -44,13 +44,13 @@ class Stopwatch:
         self.clock = clock
         self.spent: dict[str, float] = defaultdict(float)
 
-    def watch(self, name: str, module: nn.Module) -> None:
+    def time_module(self, name: str, module: nn.Module) -> None:
         """Time the calls of a module."""
         began: list[float] = []
         module.register_forward_pre_hook(lambda *_: began.append(self.clock()))
         module.register_forward_hook(lambda *_: self._add(name, began.pop()))
 
-    def watched(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def time_calls(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function with its calls timed."""
 
         def timed(*arguments: Any) -> Any:
@@ -81,7 +81,7 @@ def room_network(config: NeuralReconConfig, device: torch.device) -> NeuralRecon
     """Return a network with random weights that keeps voxels as if it saw a room."""
     torch.manual_seed(0)
     network = NeuralReconNetwork(config.network())
-    network.neucon_net = RoomOfRandomWeights(config.network(), network.backbone2d.out_channels)
+    network.neucon_net = RandomRoomNet(config.network(), network.backbone2d.out_channels)
     return network.eval().to(device)
 
 
@@ -100,19 +100,19 @@ def measure(config: NeuralReconConfig, rounds: int, clock: Clock, device: torch.
     """Return the median seconds of a whole fragment (`all`) and of its parts, after one warm-up fragment."""
     network, given = room_network(config, device), batch_of([fragment(config)], device)
     core = network.neucon_net
-    watch = Stopwatch(clock)
-    watch.watch("image network", network.backbone2d)
+    stopwatch = Stopwatch(clock)
+    stopwatch.time_module("image network", network.backbone2d)
     for level in range(3):
-        watch.watch(f"sparse network, level {level}", core.sp_convs[level])
-    watch.watch("fusion", core.gru_fusion)
-    core._lift = watch.watched("lifting image features", core._lift)  # type: ignore[method-assign]
+        stopwatch.time_module(f"sparse network, level {level}", core.sp_convs[level])
+    stopwatch.time_module("fusion", core.gru_fusion)
+    core._lift = stopwatch.time_calls("lifting image features", core._lift)  # type: ignore[method-assign]
     seconds: dict[str, list[float]] = defaultdict(list)
     for turn in range(rounds + 1):
-        watch.spent.clear()
+        stopwatch.spent.clear()
         network.reset()
         with torch.no_grad():
-            watch.watched("all", network)(given)
-        for name, spent in watch.spent.items() if turn else ():
+            stopwatch.time_calls("all", network)(given)
+        for name, spent in stopwatch.spent.items() if turn else ():
             seconds[name].append(spent)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
@@ -142,11 +142,11 @@ def _clock(device: torch.device, threads: int) -> tuple[Clock, str]:
     if device.type != "cuda":
         return time.process_time if threads == 1 else time.perf_counter, f"{threads} thread(s)"
 
-    def when_done() -> float:
+    def synchronised_time() -> float:
         torch.cuda.synchronize(device)
         return time.perf_counter()
 
-    return when_done, torch.cuda.get_device_name(device)
+    return synchronised_time, torch.cuda.get_device_name(device)
 
 
 if __name__ == "__main__":

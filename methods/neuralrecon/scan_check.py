@@ -20,15 +20,15 @@ Array = NDArray[np.float64]
 Kind = Literal["not_finite", "too_few", "inverted", "not_upright", "height", "no_overlap"]
 
 LEVELLING_MENDS: tuple[Kind, ...] = ("not_upright", "height")
-LARGEST_TILT = 15.0
+MAX_TILT = 15.0
 LOWEST_CAMERA = 1.3
 HEADROOM = 0.3
-LEAST_OVERLAP = 0.1
-BETTER_OVERLAP = 0.15
-UPRIGHT = 0.7
+MIN_OVERLAP = 0.1
+MIN_OVERLAP_GAIN = 0.15
+MIN_UPRIGHTNESS = 0.7
 NEAREST_DEPTH = 0.5
-NUDGE = 0.02
-TIE = 0.1
+MEAN_WEIGHT = 0.02
+TIE_MARGIN = 0.1
 
 
 def check_poses(intrinsics: Any, world_from_camera: Any, config: FragmentConfig) -> list[Finding]:
@@ -62,7 +62,7 @@ def level_scan(world_from_camera: Any) -> Array:
     if not len(poses):
         raise UserError("no pose of the scan is finite; check the pose files")
     level = np.eye(4)
-    level[:3, :3] = _turn_onto_z(up_direction(poses))
+    level[:3, :3] = _rotation_onto_z(up_direction(poses))
     level[2, 3] = LOWEST_CAMERA - (poses[:, :3, 3] @ level[2, :3]).min()
     return level
 
@@ -75,24 +75,24 @@ def up_direction(world_from_camera: Any) -> Array:
     """
     rotations = np.asarray(world_from_camera, np.float64)[:, :3, :3]
     x, y = rotations[:, :, 0], rotations[:, :, 1]
-    held = [_up_of(x, -y), _up_of(y, x), _up_of(y, -x), _up_of(x, y)]
-    best = max(score for _, score in held)
-    likely = [up for up, score in held if score > best - TIE]
-    standing = [up for up in likely if up[2] > np.cos(np.radians(LARGEST_TILT))]
-    return (standing or likely)[0]
+    candidates = [_estimate_up(x, -y), _estimate_up(y, x), _estimate_up(y, -x), _estimate_up(x, y)]
+    best = max(score for _, score in candidates)
+    likely = [up for up, score in candidates if score > best - TIE_MARGIN]
+    upright = [up for up in likely if up[2] > np.cos(np.radians(MAX_TILT))]
+    return (upright or likely)[0]
 
 
-def _up_of(across: Array, upwards: Array) -> tuple[Array, float]:
+def _estimate_up(across: Array, upwards: Array) -> tuple[Array, float]:
     """Return the up direction and a score of its fit, for image axes (F, 3) that point across and upwards in the pictures."""
     mean = upwards.mean(0)
     # A small share of the mean resolves the ambiguity of a camera that never turns, whose horizontal axes are parallel.
-    spread = across.T @ across / len(across) - NUDGE * np.outer(mean, mean)
+    spread = across.T @ across / len(across) - MEAN_WEIGHT * np.outer(mean, mean)
     up = np.linalg.eigh(spread)[1][:, 0]
     up = up if up @ mean >= 0 else -up
     return up, float((upwards @ up).mean() - np.sqrt(((across @ up) ** 2).mean()))
 
 
-def _turn_onto_z(up: Array) -> Array:
+def _rotation_onto_z(up: Array) -> Array:
     axis = np.cross(up, (0.0, 0.0, 1.0))
     sine = np.linalg.norm(axis)
     # Straight down: a half turn about x is one of many equivalent choices.
@@ -132,10 +132,10 @@ def _check_inverted(intrinsics: Array, poses: Array, config: FragmentConfig, dep
     inverse = invert(poses).numpy()
     given, other = _uprightness(poses), _uprightness(inverse)
     better = mean_overlap(intrinsics, inverse, depths) - mean_overlap(intrinsics, poses, depths)
-    if given >= UPRIGHT and _in_box(poses, config):
+    if given >= MIN_UPRIGHTNESS and _in_box(poses, config):
         return []
-    stands = other >= UPRIGHT > given and _in_box(inverse, config)
-    if not stands and better < BETTER_OVERLAP:
+    stands = other >= MIN_UPRIGHTNESS > given and _in_box(inverse, config)
+    if not stands and better < MIN_OVERLAP_GAIN:
         return []
     reason = "their inverses have z up and stand on the floor" if stands else "the views of their inverses overlap much better"
     return [Finding("inverted", f"the poses look like camera-from-world ({reason}): invert them, world_from_camera is needed")]
@@ -144,7 +144,7 @@ def _check_inverted(intrinsics: Array, poses: Array, config: FragmentConfig, dep
 def _check_upright(poses: Array) -> list[Finding]:
     up = up_direction(poses)
     tilt = np.degrees(np.arccos(np.clip(up[2], -1, 1)))
-    if tilt <= LARGEST_TILT:
+    if tilt <= MAX_TILT:
         return []
     return [
         Finding(
@@ -176,7 +176,7 @@ def _check_height(poses: Array, config: FragmentConfig) -> list[Finding]:
 
 def _check_overlap(intrinsics: Array, poses: Array, config: FragmentConfig, depths: Array) -> list[Finding]:
     fragments = select_fragments(poses, config.views, config.min_angle, config.min_distance, keep_tail=True)
-    apart = sum(mean_overlap(intrinsics[views], poses[views], depths) < LEAST_OVERLAP for views in fragments)
+    apart = sum(mean_overlap(intrinsics[views], poses[views], depths) < MIN_OVERLAP for views in fragments)
     if not apart:
         return []
     return [

@@ -44,11 +44,11 @@ class TSDFMap:
         box = Box.at(origin, self.origin, self.voxel_size, self.size)
         keys, values = box.keys(coordinates), tsdf.reshape(-1, 1).float()
         if not self.full:
-            self.map.put(box, keys, values, only_these=True)
+            self.map.write(box, keys, values, same_keys_only=True)
             return
-        old_keys, old = self.map.take(box)
+        old_keys, old = self.map.read(box)
         updated = union(old_keys[old[:, 0].abs() < FREE], keys[values[:, 0].abs() < FREE])
-        self.map.put(box, updated, spread(updated, keys, values, fill=FREE))
+        self.map.write(box, updated, spread(updated, keys, values, fill=FREE))
 
     def dense(self, max_voxels: int = MAX_VOXELS) -> TSDFVolume:
         """Return the whole scene on the CPU, free where nothing was predicted; the weight is 1 at predicted voxels.

@@ -19,7 +19,7 @@ PIXEL = 0.02
 OUTLIER = 0.004  # focal lengths at which the weight of an observation is one half
 LIMITS = (0.04, 0.012)  # focal lengths beyond which an observation is rejected, before each adjustment
 STEPS = 20
-FLATTEST = 2e-4  # minimum sum of squared sines of the angles between the rays to a corner; below it, depth is undetermined
+MIN_PARALLAX = 2e-4  # minimum sum of squared sines of the angles between the rays to a corner; below it, depth is undetermined
 
 
 class _State(NamedTuple):
@@ -28,24 +28,24 @@ class _State(NamedTuple):
     points: Array  # (P, 3)
 
 
-def adjusted(tracks: Tracks, intrinsics: Array, world_from_camera: Array) -> Array:
+def adjust_poses(tracks: Tracks, intrinsics: Array, world_from_camera: Array) -> Array:
     """Return poses (V, 4, 4) that agree with the tracks and stay near the given ones; without tracks, the given poses."""
     poses, inverse = world_from_camera, np.linalg.inv(intrinsics)
     for limit in LIMITS:
         rays = rays_through(tracks.pixels, inverse[tracks.frame])
-        points, flat = _triangulated(tracks, rays, poses)
-        seen = _in_cameras(tracks, points, poses)
+        points, flat = _triangulate(tracks, rays, poses)
+        seen = _to_camera_frames(tracks, points, poses)
         off = np.linalg.norm(seen[:, :2] / np.maximum(seen[:, 2:], 1e-6) - rays[:, :2], axis=1)
-        tracks = tracks.chosen((seen[:, 2] > 0) & (off < limit) & (flat[tracks.point] > FLATTEST))
+        tracks = tracks.select((seen[:, 2] > 0) & (off < limit) & (flat[tracks.point] > MIN_PARALLAX))
         if len(tracks.frame) == 0:
             return world_from_camera
         rays = rays_through(tracks.pixels, inverse[tracks.frame])
-        points, _ = _triangulated(tracks, rays, poses)
-        poses = _moved(_solved(tracks, rays[:, :2], points, poses, world_from_camera), world_from_camera)
+        points, _ = _triangulate(tracks, rays, poses)
+        poses = _apply_state(_minimise(tracks, rays[:, :2], points, poses, world_from_camera), world_from_camera)
     return poses
 
 
-def _triangulated(tracks: Tracks, rays: Array, poses: Array) -> tuple[Array, Array]:
+def _triangulate(tracks: Tracks, rays: Array, poses: Array) -> tuple[Array, Array]:
     """Return the points (P, 3) nearest to all their rays, and a measure (P,) of the angles between these rays."""
     along = np.einsum("nij,nj->ni", poses[tracks.frame, :3, :3], rays)
     along /= np.linalg.norm(along, axis=1, keepdims=True)
@@ -58,19 +58,19 @@ def _triangulated(tracks: Tracks, rays: Array, poses: Array) -> tuple[Array, Arr
     return points, np.linalg.eigvalsh(squares)[:, 0]
 
 
-def _in_cameras(tracks: Tracks, points: Array, poses: Array) -> Array:
+def _to_camera_frames(tracks: Tracks, points: Array, poses: Array) -> Array:
     frames = poses[tracks.frame]
     return np.einsum("nji,nj->ni", frames[:, :3, :3], points[tracks.point] - frames[:, :3, 3])
 
 
-def _moved(state: _State, given: Array) -> Array:
+def _apply_state(state: _State, given: Array) -> Array:
     poses = given.copy()
     poses[:, :3, :3] = Rotation.from_rotvec(state.turn).as_matrix() @ given[:, :3, :3]
     poses[:, :3, 3] += state.move
     return poses
 
 
-def _solved(tracks: Tracks, seen: Array, points: Array, poses: Array, given: Array) -> _State:
+def _minimise(tracks: Tracks, seen: Array, points: Array, poses: Array, given: Array) -> _State:
     """Run Levenberg-Marquardt, starting from `poses`; seen: (N, 2) the observations at focal length 1."""
     turn = Rotation.from_matrix(poses[:, :3, :3] @ given[:, :3, :3].transpose(0, 2, 1)).as_rotvec()
     state, damping = _State(turn, poses[:, :3, 3] - given[:, :3, 3], points), 1e-3
@@ -93,7 +93,7 @@ def _solved(tracks: Tracks, seen: Array, points: Array, poses: Array, given: Arr
 
 
 def _cost(tracks: Tracks, seen: Array, state: _State, given: Array) -> tuple[float, Array, Array]:
-    camera = _in_cameras(tracks, state.points, _moved(state, given))
+    camera = _to_camera_frames(tracks, state.points, _apply_state(state, given))
     rest = camera[:, :2] / np.maximum(camera[:, 2:], 1e-3) - seen
     robust = OUTLIER**2 * np.log1p((rest**2).sum(1) / OUTLIER**2)
     held = ((state.turn / TURN) ** 2).sum() + ((state.move / MOVE) ** 2).sum()
@@ -111,7 +111,7 @@ class _System(NamedTuple):
 
 
 def _system(tracks: Tracks, rest: Array, camera: Array, state: _State, given: Array) -> _System:
-    poses, (frame, point) = _moved(state, given), (tracks.frame, tracks.point)
+    poses, (frame, point) = _apply_state(state, given), (tracks.frame, tracks.point)
     weight = 1 / (1 + (rest**2).sum(1) / OUTLIER**2) / PIXEL**2
     depth = np.maximum(camera[:, 2], 1e-3)
     to_camera = np.zeros((len(frame), 2, 3))

@@ -51,22 +51,22 @@ def matching_scores(
     window: odd side in pixels. The value is NO_MATCH where fewer than `min_views` neighbours see the point.
     """
     chunks = planes.split(CHUNK)
-    return torch.cat([_better_half(reference, neighbours, chunk, window, min_views, flat) for chunk in chunks])
+    return torch.cat([_best_half_scores(reference, neighbours, chunk, window, min_views, flat) for chunk in chunks])
 
 
-def _better_half(
+def _best_half_scores(
     reference: GreyFrame, neighbours: Sequence[GreyFrame], planes: Tensor, window: int, min_views: int, flat: float
 ) -> Tensor:
     scores = [_correlation(reference, other, planes, window, flat) for other in neighbours]
     seen = torch.stack([score > NO_MATCH for score in scores]).sum(0, dtype=torch.int16)
     half = (seen + 1).div_(2, rounding_mode="floor")
     total = torch.zeros_like(scores[0])
-    for place, score in enumerate(_descending(scores)):
+    for place, score in enumerate(_sort_descending(scores)):
         total += torch.where(place < half, score, 0)
     return total.div_(half.clamp(min=1)).masked_fill_(seen < min_views, NO_MATCH)
 
 
-def _descending(values: list[Tensor]) -> list[Tensor]:
+def _sort_descending(values: list[Tensor]) -> list[Tensor]:
     """Sort tensors of equal shape element-wise by exchanges, which for a few is much faster than sorting along an axis."""
     values = list(values)
     for end in range(len(values) - 1, 0, -1):
@@ -85,9 +85,9 @@ def best_planes(scores: Tensor, planes: Tensor, apart: int = 2, smooth: Tensor |
     count = len(planes)
     index = scores.argmax(0) if smooth is None else smooth.argmin(0)
     score = scores.gather(0, index[None])[0]
-    beside = [scores.gather(0, (index + step).clamp(0, count - 1)[None])[0] for step in (-1, 1)]
-    curvature = beside[0] + beside[1] - 2 * score
-    offset = torch.where(curvature < -1e-6, (beside[0] - beside[1]) / (2 * curvature.clamp(max=-1e-6)), 0).clamp(-0.5, 0.5)
+    adjacent = [scores.gather(0, (index + step).clamp(0, count - 1)[None])[0] for step in (-1, 1)]
+    curvature = adjacent[0] + adjacent[1] - 2 * score
+    offset = torch.where(curvature < -1e-6, (adjacent[0] - adjacent[1]) / (2 * curvature.clamp(max=-1e-6)), 0).clamp(-0.5, 0.5)
     # At the first and last plane the true depth may be outside the swept range.
     inside = (index > 0) & (index < count - 1)
     offset = torch.where(inside, offset, 0)
@@ -128,15 +128,15 @@ def _correlation(reference: GreyFrame, source: GreyFrame, planes: Tensor, window
     """Return (D, H, W) zero-mean normalised cross-correlation of windows, NO_MATCH where the source does not see a pixel."""
     image = reference.image[None]
     warped, seen = warp(source, reference, planes)
-    mean, other_mean = _boxed(image, window), _boxed(warped, window)
-    variance = (_boxed(image * image, window) - mean * mean).clamp_(min=0)
-    other_variance = (_boxed(warped * warped, window) - other_mean * other_mean).clamp_(min=0)
-    covariance = _boxed(warped * image, window) - mean * other_mean
+    mean, other_mean = _box_mean(image, window), _box_mean(warped, window)
+    variance = (_box_mean(image * image, window) - mean * mean).clamp_(min=0)
+    other_variance = (_box_mean(warped * warped, window) - other_mean * other_mean).clamp_(min=0)
+    covariance = _box_mean(warped * image, window) - mean * other_mean
     scores = covariance / ((variance + flat) * (other_variance + flat)).sqrt_()
     return scores.clamp_(NO_MATCH + 1e-3, 1).masked_fill_(~seen, NO_MATCH)
 
 
-def _boxed(values: Tensor, window: int) -> Tensor:
+def _box_mean(values: Tensor, window: int) -> Tensor:
     """Average (D, H, W) over square windows, which are cropped at the image border."""
     half = window // 2
     height, width = values.shape[1:]

@@ -18,17 +18,17 @@ def key_overlaps(scan: ScaledScan, c: PlaneSweepConfig) -> dict[int, Tensor]:
     return {key: scan.overlap(key, c.near, c.far) for key in keys}
 
 
-def believed_depths(scan: ScaledScan, shares: dict[int, Tensor], c: PlaneSweepConfig) -> dict[int, Tensor]:
+def estimate_depths(scan: ScaledScan, shares: dict[int, Tensor], c: PlaneSweepConfig) -> dict[int, Tensor]:
     """Return the depths (H, W) of the key frames that have neighbours, 0 where a match is rejected.
 
     shares: from `key_overlaps`. Raises UserError if no frame has a neighbour to match.
     """
-    found = _swept(scan, shares, c)
+    found = _sweep_all(scan, shares, c)
     depths = {key: torch.where(sweep.score > c.min_score, sweep.depth, 0) for key, sweep in found.items()}
-    return {key: _confirmed(scan, key, depths, found[key].ratio, shares[key], c) for key in depths}
+    return {key: _filter_depth(scan, key, depths, found[key].ratio, shares[key], c) for key in depths}
 
 
-def _swept(scan: ScaledScan, shares: dict[int, Tensor], c: PlaneSweepConfig) -> dict[int, DepthEstimate]:
+def _sweep_all(scan: ScaledScan, shares: dict[int, Tensor], c: PlaneSweepConfig) -> dict[int, DepthEstimate]:
     found: dict[int, DepthEstimate] = {}
     for key, own in shares.items():
         frames = range(len(scan.world_from_camera))
@@ -51,7 +51,7 @@ def _sweep(scan: ScaledScan, key: int, chosen: list[int], c: PlaneSweepConfig) -
     return best_planes(scores, planes, smooth=smooth)
 
 
-def _confirmed(
+def _filter_depth(
     scan: ScaledScan, key: int, depths: dict[int, Tensor], ratio: Tensor, shares: Tensor, c: PlaneSweepConfig
 ) -> Tensor:
     """Return the depth (H, W) of a key frame where it is unique or confirmed by other key frames, else 0."""

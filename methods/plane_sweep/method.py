@@ -9,7 +9,7 @@ from torch import Tensor
 
 from deep3dmap.core import Mesh, Method, MethodCard, Reconstruction
 from deep3dmap.geometry.tsdf_volume import TSDFVolume
-from deep3dmap.methods.plane_sweep.depth_maps import believed_depths, key_overlaps
+from deep3dmap.methods.plane_sweep.depth_maps import estimate_depths, key_overlaps
 from deep3dmap.methods.plane_sweep.options import PlaneSweepConfig
 from deep3dmap.methods.plane_sweep.pose_corrections import bundled_poses, turned_poses
 from deep3dmap.methods.plane_sweep.scaled_scan import ScaledScan
@@ -52,7 +52,7 @@ class PlaneSweep(Method):
             scan = scan._replace(world_from_camera=turned_poses(ScaledScan.of(given, c.pose_width), c))
         shares = key_overlaps(scan, c)
         reach = c.reach or math.inf
-        kept = {key: torch.where(depth <= reach, depth, 0) for key, depth in believed_depths(scan, shares, c).items()}
+        kept = {key: torch.where(depth <= reach, depth, 0) for key, depth in estimate_depths(scan, shares, c).items()}
         notes = {"key_frames": len(shares), "swept": len(kept), "kept": _share(list(kept.values()))}
         return Reconstruction(frame="world", unit="metre", mesh=self._fuse(scan, kept), notes=notes)
 

@@ -16,10 +16,10 @@ from deep3dmap.geometry.rotations import matrix_of_axis_angle
 from deep3dmap.methods.plane_sweep.cost_volume import GreyFrame
 
 STEPS = 8
-LEAST_SEEN = 0.1  # minimum fraction of a frame's pixels to compare
-ALIKE = 0.7  # correlation below which two frames are considered not to match
+MIN_OVERLAP = 0.1  # minimum fraction of a frame's pixels to compare
+MIN_CORRELATION = 0.7  # correlation below which two frames are considered not to match
 OUTLIER = 0.04  # difference of grey values at which the weight is one half
-LARGEST = 0.03  # radians; beyond this the alignment is considered to have failed
+MAX_ROTATION = 0.03  # radians; beyond this the alignment is considered to have failed
 FRAME, PAIR = 0.0035, 0.001  # radians: standard deviations of a frame's error and of a measured rotation
 
 
@@ -39,24 +39,24 @@ def turn_onto(reference: GreyFrame, depth: Tensor, other: GreyFrame) -> Tensor |
     chosen = depth > 0
     points = unproject(depth.double(), reference.intrinsics, reference.world_from_camera)[chosen]
     before = transform(points, invert(other.world_from_camera.double()))
-    wanted = reference.image[chosen].double()
-    layers = torch.stack([other.image, *_slopes(other.image)])[None].double()
+    target = reference.image[chosen].double()
+    layers = torch.stack([other.image, *_image_gradients(other.image)])[None].double()
     turn = torch.zeros(3, dtype=torch.float64)
-    alike = 0.0
+    correlation = 0.0
     for _ in range(STEPS):
         seen = before @ matrix_of_axis_angle(turn).T
         inside, pixels = _inside(seen, other)
-        if inside.sum() < LEAST_SEEN * depth.numel():
+        if inside.sum() < MIN_OVERLAP * depth.numel():
             return None
         grey, *slopes = torch.nn.functional.grid_sample(layers, pixels[None, None], align_corners=False)[0, :, 0]
-        left, right = wanted[inside] - wanted[inside].mean(), grey - grey.mean()
+        left, right = target[inside] - target[inside].mean(), grey - grey.mean()
         contrast = (left.std() / right.std().clamp(min=1e-6)).clamp(0.5, 2)
         rest = left - contrast * right
-        rows = contrast * _moved(seen[inside], other.intrinsics, slopes)
+        rows = contrast * _rotation_derivatives(seen[inside], other.intrinsics, slopes)
         weighted = rows / (1 + (rest / OUTLIER) ** 2)[:, None]
         turn = turn + torch.linalg.solve(weighted.T @ rows + 1e-9 * torch.eye(3, dtype=torch.float64), weighted.T @ rest)
-        alike = float((left * right).mean() / (left.std() * right.std()).clamp(min=1e-9))
-    if alike < ALIKE or turn.norm() > LARGEST:
+        correlation = float((left * right).mean() / (left.std() * right.std()).clamp(min=1e-9))
+    if correlation < MIN_CORRELATION or turn.norm() > MAX_ROTATION:
         return None
     return -(other.world_from_camera[:3, :3].double() @ turn)
 
@@ -80,14 +80,14 @@ def agreed_turns(turns: Sequence[PairRotation], count: int, rounds: int = 5) -> 
     return found
 
 
-def turned(world_from_camera: Tensor, turns: Tensor) -> Tensor:
+def rotate_cameras(world_from_camera: Tensor, turns: Tensor) -> Tensor:
     """Rotate cameras (V, 4, 4) about their centres by axes times angles in the world (V, 3)."""
     moved = world_from_camera.clone()
     moved[:, :3, :3] = matrix_of_axis_angle(turns) @ world_from_camera[:, :3, :3]
     return moved
 
 
-def _slopes(image: Tensor) -> tuple[Tensor, Tensor]:
+def _image_gradients(image: Tensor) -> tuple[Tensor, Tensor]:
     """Return the horizontal (rightward) and vertical (downward) gradients of the grey values, (H, W) each."""
     down, right = torch.gradient(image)
     return right, down
@@ -102,7 +102,7 @@ def _inside(points: Tensor, view: GreyFrame) -> tuple[Tensor, Tensor]:
     return inside, places[inside]
 
 
-def _moved(points: Tensor, intrinsics: Tensor, slopes: Sequence[Tensor]) -> Tensor:
+def _rotation_derivatives(points: Tensor, intrinsics: Tensor, slopes: Sequence[Tensor]) -> Tensor:
     """Return (N, 3): derivatives of the grey values at points (N, 3) with respect to rotations about the camera's axes."""
     x, y = points[:, 0] / points[:, 2], points[:, 1] / points[:, 2]
     across, down = slopes[0] * intrinsics[0, 0], slopes[1] * intrinsics[1, 1]

@@ -14,7 +14,7 @@ Array = NDArray[np.float64]
 CONTRAST = 0.006  # contrast threshold of corners
 RATIO = 0.85  # maximum ratio of a match's distance to that of the second best
 GUIDE, NEAR = 0.03, 0.003  # maximum distance from the epipolar line before and after the rotation, in focal lengths
-LEAST = 15  # minimum number of matches for a pair of frames
+MIN_MATCHES = 15  # minimum number of matches for a pair of frames
 
 
 class Corners(NamedTuple):
@@ -31,23 +31,25 @@ class Tracks(NamedTuple):
     point: NDArray[np.int64]
     pixels: Array
 
-    def chosen(self, keep: NDArray[np.bool_]) -> "Tracks":
+    def select(self, keep: NDArray[np.bool_]) -> "Tracks":
         """Return the observations in `keep`, restricted to corners with at least two of them; corners are renumbered."""
         keep = keep & (np.bincount(self.point, keep, minlength=1)[self.point] >= 2)
         return Tracks(self.frame[keep], np.unique(self.point[keep], return_inverse=True)[1], self.pixels[keep])
 
 
-def tracked(greys: Sequence[NDArray[np.float32]], pairs: Sequence[tuple[int, int]], intrinsics: Array, poses: Array) -> Tracks:
+def find_tracks(
+    greys: Sequence[NDArray[np.float32]], pairs: Sequence[tuple[int, int]], intrinsics: Array, poses: Array
+) -> Tracks:
     """Return the tracks of corners through grey frames (H, W) in [0, 1], matching the given pairs of frames.
 
     intrinsics: (V, 3, 3). poses: (V, 4, 4) world_from_camera, each of which may be off by a small rotation.
     """
-    found = [corners(grey) for grey in greys]
-    matches = {(i, j): matched(found[i], found[j], intrinsics[[i, j]], poses[[i, j]]) for i, j in pairs}
-    return joined(matches, found)
+    found = [detect_corners(grey) for grey in greys]
+    matches = {(i, j): match_corners(found[i], found[j], intrinsics[[i, j]], poses[[i, j]]) for i, j in pairs}
+    return join_matches(matches, found)
 
 
-def corners(grey: NDArray[np.float32]) -> Corners:
+def detect_corners(grey: NDArray[np.float32]) -> Corners:
     """Return the corners of a grey frame (H, W) in [0, 1]."""
     from skimage.feature import SIFT
 
@@ -56,40 +58,40 @@ def corners(grey: NDArray[np.float32]) -> Corners:
         sift.detect_and_extract(grey)
     except RuntimeError:  # no corners found
         return Corners(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
-    places, looks = np.asarray(sift.positions, np.float64), np.asarray(sift.descriptors, np.float64)
-    words = np.sqrt(looks / np.maximum(looks.sum(1, keepdims=True), 1)).astype(np.float32)
+    places, descriptors = np.asarray(sift.positions, np.float64), np.asarray(sift.descriptors, np.float64)
+    words = np.sqrt(descriptors / np.maximum(descriptors.sum(1, keepdims=True), 1)).astype(np.float32)
     return Corners(places[:, ::-1] + 0.5, words)
 
 
-def matched(first: Corners, second: Corners, intrinsics: Array, poses: Array) -> NDArray[np.int64]:
+def match_corners(first: Corners, second: Corners, intrinsics: Array, poses: Array) -> NDArray[np.int64]:
     """Return (M, 2): corners of two frames that match in appearance and, up to a small rotation, in epipolar geometry.
 
-    intrinsics, poses: (2, 3, 3) and (2, 4, 4) world_from_camera. Empty if there are fewer than LEAST.
+    intrinsics, poses: (2, 3, 3) and (2, 4, 4) world_from_camera. Empty if there are fewer than MIN_MATCHES.
     """
     none = np.zeros((0, 2), np.int64)
-    if min(len(first.pixels), len(second.pixels)) < LEAST:
+    if min(len(first.pixels), len(second.pixels)) < MIN_MATCHES:
         return none
-    alike = first.words @ second.words.T
-    best = alike.argmax(1)
+    similarity = first.words @ second.words.T
+    best = similarity.argmax(1)
     rows = np.arange(len(best))
-    score = alike[rows, best]
-    alike[rows, best] = -1
-    distance, rival = np.sqrt(np.maximum(2 - 2 * score, 0)), np.sqrt(2 - 2 * alike.max(1))
-    alike[rows, best] = score
-    pairs = np.stack([rows, best], 1)[(distance < RATIO * rival) & (alike.argmax(0)[best] == rows)]
-    if len(pairs) < LEAST:
+    score = similarity[rows, best]
+    similarity[rows, best] = -1
+    distance, rival = np.sqrt(np.maximum(2 - 2 * score, 0)), np.sqrt(2 - 2 * similarity.max(1))
+    similarity[rows, best] = score
+    pairs = np.stack([rows, best], 1)[(distance < RATIO * rival) & (similarity.argmax(0)[best] == rows)]
+    if len(pairs) < MIN_MATCHES:
         return none
     ahead = [rays_through(c.pixels[pairs[:, i]], np.linalg.inv(intrinsics[i])) for i, c in enumerate((first, second))]
     relative = poses[1][:3, :3].T @ poses[0][:3, :3]
     shift = poses[1][:3, :3].T @ (poses[0][:3, 3] - poses[1][:3, 3])
     planes = np.cross(shift, ahead[0] @ relative.T)
     planes /= np.maximum(np.linalg.norm(planes[:, :2], axis=1, keepdims=True), 1e-12)
-    off = _off_after_a_turn(planes, ahead[1])
+    off = _epipolar_distances(planes, ahead[1])
     pairs = pairs[off < NEAR]
-    return pairs if len(pairs) >= LEAST else none
+    return pairs if len(pairs) >= MIN_MATCHES else none
 
 
-def joined(matches: Mapping[tuple[int, int], NDArray[np.int64]], found: Sequence[Corners]) -> Tracks:
+def join_matches(matches: Mapping[tuple[int, int], NDArray[np.int64]], found: Sequence[Corners]) -> Tracks:
     """Join the matches of frame pairs into tracks; tracks with two corners in the same frame are dropped."""
     start = np.cumsum([0, *(len(c.pixels) for c in found)])
     links = [pairs + start[[i, j]] for (i, j), pairs in matches.items()]
@@ -99,7 +101,7 @@ def joined(matches: Mapping[tuple[int, int], NDArray[np.int64]], found: Sequence
     frame = np.repeat(np.arange(len(found)), np.diff(start))
     _, sighting, seen = np.unique(point * len(found) + frame, return_inverse=True, return_counts=True)
     twice = np.bincount(point, seen[sighting] > 1)[point] > 0
-    return Tracks(frame, point, np.concatenate([c.pixels for c in found])).chosen(~twice)
+    return Tracks(frame, point, np.concatenate([c.pixels for c in found])).select(~twice)
 
 
 def rays_through(pixels: Array, inverse_intrinsics: NDArray[Any]) -> Array:
@@ -107,7 +109,7 @@ def rays_through(pixels: Array, inverse_intrinsics: NDArray[Any]) -> Array:
     return np.einsum("...ij,...j->...i", inverse_intrinsics, np.column_stack([pixels, np.ones(len(pixels))]))
 
 
-def _off_after_a_turn(planes: Array, rays: Array) -> Array:
+def _epipolar_distances(planes: Array, rays: Array) -> Array:
     """Return the distances of rays (N, 3) from their epipolar planes (N, 3) after the rotation that fits most of them best."""
     off = (planes * rays).sum(1)
     near = np.abs(off) < GUIDE

@@ -119,7 +119,7 @@ class PRNet(BaseFramework):
         constants = config.resolution if config.constants else 0
         self.network = ResFCN256(config.width, config.padding, config.bn_momentum, constants=constants)
         if config.start == "smooth":
-            self.network.start_smooth()
+            self.network.initialise_smooth_decoder()
         self.others_weights = bool(config.weights) and load_official(self.network, Path(config.weights).expanduser())
         atlas = face_atlas(config.atlas, config.resolution)
         self.register_buffer("landmark_texels", torch.from_numpy(atlas.landmark_texels))

@@ -9,7 +9,7 @@ from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.frameworks import sample_generator
 from deep3dmap.nn.stylegan2 import Generator, mean_latent, truncate
 
-MEAN_OF = 4096  # latents averaged for truncation
+MEAN_SAMPLES = 4096  # latents averaged for truncation
 _MEAN_SEED = 0
 NOISE_SEED = 0x5EED
 CONTROLS = ("truncation", "between", "noise")
@@ -22,7 +22,7 @@ def generate_samples(network: Generator, indices: range, seed: int, controls: di
     interpolate linearly in W to the next one. noise: random, or stored, which is the same for all samples and the default if
     `between` > 1. Raises UserError for unknown controls and invalid values.
     """
-    strength, between, noise = _checked(controls)
+    strength, between, noise = _check_controls(controls)
     device = next(network.parameters()).device
     rows = []
     for index in indices:
@@ -33,13 +33,13 @@ def generate_samples(network: Generator, indices: range, seed: int, controls: di
         rows.append(latent)
     w = torch.cat(rows) if rows else torch.zeros(0, network.size.style_dim, device=device)
     if strength != 1:
-        middle = mean_latent(network.mapping, MEAN_OF, torch.Generator(device).manual_seed(_MEAN_SEED))
+        middle = mean_latent(network.mapping, MEAN_SAMPLES, torch.Generator(device).manual_seed(_MEAN_SEED))
         w = truncate(w, middle, strength)
     maps = None if noise == "stored" else _noise_maps(network, indices, seed)
     return (network.synthesis(w, maps) / 2 + 0.5).clamp(0, 1)
 
 
-def _checked(controls: dict[str, Any]) -> tuple[float, int, str]:
+def _check_controls(controls: dict[str, Any]) -> tuple[float, int, str]:
     for name in controls:
         if name not in CONTROLS:
             raise unknown("control of stylegan2", name, CONTROLS)

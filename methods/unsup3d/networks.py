@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from deep3dmap.nn.official_checkpoints import fill, read_checkpoint, state_under
+from deep3dmap.nn.official_checkpoints import fill, get_state_dict, read_checkpoint
 from deep3dmap.nn.relief_model import ReliefModel
 from deep3dmap.nn.relief_networks import PER_GROUP, PictureToPicture, PictureToVector, halvings, official_width
 
@@ -100,7 +100,7 @@ def load_networks(networks: Unsup3DNetworks, file: Path) -> None:
     """
     content = read_checkpoint(file, SOURCE)
     for ours, published in NAMES.items():
-        state = state_under(content, published, file)
+        state = get_state_dict(content, published, file)
         for head, name in HEADS.items() if ours == "confidence" else ():
             state = {key.replace(f"{name}.", f"{head}.", 1): value for key, value in state.items()}
         fill(getattr(networks, ours), state, f"{file}: {published}")

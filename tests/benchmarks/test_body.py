@@ -10,7 +10,7 @@ from PIL import Image
 
 from deep3dmap.bench.suite import load_suite
 from deep3dmap.benchmarks.body.protocol import BodyProtocol, SingleViewBodyProtocol
-from deep3dmap.benchmarks.body.scan import scan_of
+from deep3dmap.benchmarks.body.scan import scan_from_truth
 from deep3dmap.core import Mesh, Reconstruction, UserError
 from deep3dmap.core.registry import datasets, methods
 from deep3dmap.geometry.cameras import look_at
@@ -98,11 +98,11 @@ def test_only_what_a_camera_sees_is_compared() -> None:
     truth = truth_of(views=4)
     # Without the views beside and behind it, only the side towards the first camera remains.
     one = dict(truth) | {key: truth[key][:1] for key in ("images", "masks", "intrinsics", "world_from_camera")}
-    points = scan_of(one).points.numpy() - [0.2, 0, 0]
+    points = scan_from_truth(one).points.numpy() - [0.2, 0, 0]
     assert points[:, 2].min() > -0.02
-    assert (scan_of(truth).points.numpy()[:, 2]).min() < -0.09
+    assert (scan_from_truth(truth).points.numpy()[:, 2]).min() < -0.09
     uncalibrated = {"images": truth["images"], "mesh": truth["mesh"]}
-    assert len(scan_of(uncalibrated).points) == 4000
+    assert len(scan_from_truth(uncalibrated).points) == 4000
     assert "silhouette_iou" not in scores_of(PROTOCOL, of_mesh(truth["vertices"]), uncalibrated)
 
 

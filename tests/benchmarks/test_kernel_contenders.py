@@ -69,7 +69,7 @@ def test_sparse_convolutions_and_their_gradients() -> None:
     found, _ = sparse_conv.contenders(given)
     sparse_conv.agree(given, found)
     ours = {name: pair for name, pair in found.items() if name != "spconv"}
-    same([sparse_conv.both_ways(given, *pair)() for pair in ours.values()], atol=1e-4)  # type: ignore[misc]
+    same([sparse_conv.forward_and_backward(given, *pair)() for pair in ours.values()], atol=1e-4)  # type: ignore[misc]
     assert given.operations == 2 * int(given.pairs.splits[-1]) * 4 * 4
     assert [len(block) for block in sparse_conv.product(given)()] == given.pairs.splits.diff().tolist()  # type: ignore[attr-defined]
     wrong = {**found, "wrong": (lambda features, weight: 2 * found["native"][0](features, weight), given.weight)}
@@ -133,7 +133,7 @@ def test_filters_and_rectifiers_up_to_the_double_backward() -> None:
             results = []
             for backend in ("native", "reference"):
                 torch.manual_seed(1)
-                results.append(stylegan_ops._of_order(lambda x, b=backend, c=call: c(x, b), values, order, "cpu")())  # type: ignore[misc]
+                results.append(stylegan_ops._differentiate(lambda x, b=backend, c=call: c(x, b), values, order, "cpu")())  # type: ignore[misc]
             same(results, atol=1e-4)
 
 

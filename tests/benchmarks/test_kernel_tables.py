@@ -73,7 +73,7 @@ def test_nearest_neighbours(printed: Any) -> None:
 
 
 def test_distances_that_do_not_fit_into_memory_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nearest_neighbors, "MOST_AT_ONCE", 10)
+    monkeypatch.setattr(nearest_neighbors, "MAX_DENSE_POINTS", 10)
     points, targets = nearest_neighbors.surfaces(50)
     for ways in (nearest_neighbors.searches, nearest_neighbors.chamfers):
         calls, absent = ways(points, targets)
@@ -134,7 +134,7 @@ from deep3dmap.benchmarks.kernels import back_project
 megabytes = iter([0, 64])
 back_project.LEVELS = {24: (2, 12, 16)}
 back_project.call = lambda *_: lambda: torch.ones(next(megabytes) << 18)
-print(back_project._own_peak("native", 24, False))
+print(back_project._measure_own_peak("native", 24, False))
 """
 
 

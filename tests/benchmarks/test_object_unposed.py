@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from deep3dmap.bench.suite import load_suite
-from deep3dmap.benchmarks.object_unposed.camera_refinement import refined_cameras
+from deep3dmap.benchmarks.object_unposed.camera_refinement import refine_cameras
 from deep3dmap.benchmarks.object_unposed.found_cameras import held_out_cameras, pose_scores
 from deep3dmap.benchmarks.object_unposed.protocol import ObjectUnposedProtocol
 from deep3dmap.core import Camera, Reconstruction, Views
@@ -109,7 +109,7 @@ def test_cameras_are_refined_on_the_images_they_are_tested_on(truth: dict[str, A
         pose[:3, :3] = pose[:3, :3] @ matrix_of_axis_angle(turn).numpy()
         pose[:3, 3] *= 1.05
         shifted.append(Camera(intrinsics, pose, 48, 48))
-    refined = refined_cameras(spots, shifted, list(images))
+    refined = refine_cameras(spots, shifted, list(images))
     for before, after, wanted in zip(shifted, refined, true):
         turned = [np.trace(one.world_from_camera[:3, :3].T @ wanted.world_from_camera[:3, :3]) for one in (before, after)]
         angles = np.degrees(np.arccos(np.clip((np.array(turned) - 1) / 2, -1, 1)))
@@ -126,7 +126,7 @@ def test_a_picture_that_no_camera_changes_leaves_the_camera(truth: dict[str, Any
     def render(asked: Any) -> Views:
         return Views(np.broadcast_to(same.images, (len(asked), 3, asked[0].height, asked[0].width)))
 
-    refined = refined_cameras(render, cameras, list(truth["test_images"]))
+    refined = refine_cameras(render, cameras, list(truth["test_images"]))
     for before, after in zip(cameras, refined, strict=True):
         assert np.array_equal(before.world_from_camera, after.world_from_camera)
 

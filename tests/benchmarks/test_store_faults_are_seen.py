@@ -56,7 +56,7 @@ FAULTS: dict[str, tuple[Callable[[Arena], None], dict[str, int]]] = {
         {"doubled": 1},
     ),
     "a lease held twice": (lambda arena: arena.note("leased twice", content_hash(0), 1, 2), {"leased_twice": 1}),
-    "a process that gave up": (lambda arena: arena.note("failed", "compact_for_ever", "OSError: no"), {"problems": 1}),
+    "a process that gave up": (lambda arena: arena.note("failed", "compact_forever", "OSError: no"), {"problems": 1}),
 }
 
 
@@ -74,12 +74,12 @@ def test_the_command_says_so_and_fails(monkeypatch: pytest.MonkeyPatch, capsys: 
     asked: list[tuple[int, int]] = []
 
     def end_with(outcome: Tally) -> int:
-        def break_it(folder: Path, appends: int, writers: int, seed: int) -> Tally:
+        def run_chaos(folder: Path, appends: int, writers: int, seed: int) -> Tally:
             asked.append((appends, writers))
-            Arena(folder, seed).note("failed", "merge_for_ever", "UserError: no room")
+            Arena(folder, seed).note("failed", "merge_forever", "UserError: no room")
             return outcome
 
-        monkeypatch.setattr(chaos, "break_it", break_it)
+        monkeypatch.setattr(chaos, "run_chaos", run_chaos)
         return chaos.main()
 
     monkeypatch.setattr("sys.argv", ["chaos", "--quick", "--appends", "500", "--writers", "16"])
@@ -87,21 +87,21 @@ def test_the_command_says_so_and_fails(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert capsys.readouterr().out.splitlines()[-1] == "nothing was lost"
     assert end_with(Tally(appends=50, lost=1)) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "merge_for_ever: UserError: no room"
+    assert lines[0] == "merge_forever: UserError: no room"
     assert "FAULTS" in lines[-1]
     assert ["lost", "1"] in [line.split() for line in lines]
     assert asked == [(50, 2)] * 2
 
 
 def test_a_killed_process_holds_no_lease_even_before_it_is_waited_for() -> None:
-    assert chaos._works(os.getpid())
+    assert chaos._is_alive(os.getpid())
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    assert chaos._works(process.pid)
+    assert chaos._is_alive(process.pid)
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert not chaos._works(process.pid)
+    assert not chaos._is_alive(process.pid)
     process.wait()
-    assert not chaos._works(process.pid)
+    assert not chaos._is_alive(process.pid)
 
 
 def test_the_speed_of_both_states_of_a_store_is_printed(
@@ -109,11 +109,11 @@ def test_the_speed_of_both_states_of_a_store_is_printed(
 ) -> None:
     asked: list[str] = []
 
-    def measured(action: str, uri: str) -> dict[str, float]:
+    def measure_action(action: str, uri: str) -> dict[str, float]:
         asked.append(f"{action}, {len(list(Path(uri).rglob('*.parquet')))}")
         return {"wall": 1.0, "cpu": 0.5}
 
-    monkeypatch.setattr(speed, "measured", measured)
+    monkeypatch.setattr(speed, "measure_action", measure_action)
     monkeypatch.setattr(speed.importlib.util, "find_spec", lambda _: None)
     monkeypatch.setattr("sys.argv", ["speed", "--runs", "6", "--scenes", "2", "--metrics", "3"])
     speed.main()
@@ -126,9 +126,9 @@ def test_the_speed_of_both_states_of_a_store_is_printed(
 
 
 def test_made_up_runs_are_the_same_every_time_and_differ_from_one_another() -> None:
-    run, rows = speed.made_run(7, 3, 2)
-    assert speed.made_run(7, 3, 2) == (run, rows)
+    run, rows = speed.synthetic_run(7, 3, 2)
+    assert speed.synthetic_run(7, 3, 2) == (run, rows)
     assert len({(row.scene, row.metric) for row in rows}) == len(rows) == 6
-    assert run.run_id != speed.made_run(8, 3, 2)[0].run_id
+    assert run.run_id != speed.synthetic_run(8, 3, 2)[0].run_id
     # Seeds of a method have consecutive numbers.
-    assert [speed.made_run(number, 1, 1)[0].seed for number in range(4, 7)] == [4, 0, 1]
+    assert [speed.synthetic_run(number, 1, 1)[0].seed for number in range(4, 7)] == [4, 0, 1]

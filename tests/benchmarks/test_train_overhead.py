@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from deep3dmap.benchmarks.kernels import nothing, start_up, train_overhead
-from deep3dmap.benchmarks.kernels.nothing import Handful, HandfulConfig, NextToNothing, NextToNothingConfig
+from deep3dmap.benchmarks.kernels.nothing import MinimalDataset, MinimalDatasetConfig, MinimalMethod, MinimalMethodConfig
 from deep3dmap.core import UserError
 
 
@@ -21,10 +21,10 @@ def threads() -> Any:
     torch.set_num_threads(before)
 
 
-class Counting(NextToNothing):
+class Counting(MinimalMethod):
     """Counts the batches whose loss is computed."""
 
-    def __init__(self, config: NextToNothingConfig) -> None:
+    def __init__(self, config: MinimalMethodConfig) -> None:
         super().__init__(config)
         self.sizes: list[int] = []
 
@@ -37,7 +37,7 @@ class Counting(NextToNothing):
 def test_a_loop_takes_the_steps_it_is_told_to_and_learns(name: str) -> None:
     torch.manual_seed(0)
     samples = [{"image": torch.rand(4)} for _ in range(nothing.SAMPLES)]
-    method = Counting(NextToNothingConfig())
+    method = Counting(MinimalMethodConfig())
     images = torch.stack([sample["image"] for sample in samples])
     before = method.layer(images).square().mean().item()
     train_overhead.LOOPS[name](method, samples, 21)
@@ -93,7 +93,7 @@ def test_one_loop_runs_alone_for_counting() -> None:
 
 
 def test_the_handful_of_vectors_is_a_dataset() -> None:
-    dataset = Handful(HandfulConfig(samples=5))
+    dataset = MinimalDataset(MinimalDatasetConfig(samples=5))
     assert [len(dataset.split(name)) for name in ("train", "val", "test")] == [5, 8, 8]
     vectors = list(dataset.split("train"))  # type: ignore[call-overload]
     assert [float(vector["image"].mean()) for vector in vectors] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])

@@ -13,7 +13,7 @@ from odd_stores import ELSEWHERE, KINDS
 from PIL import Image
 from stores import ENTRANTS, metric_rows, run_row
 
-from deep3dmap.benchmarks.store.speed import without_syncing, write_runs
+from deep3dmap.benchmarks.store.speed import without_fsync, write_runs
 from deep3dmap.results.compact import compact
 from deep3dmap.results.store import ResultStore
 
@@ -83,7 +83,7 @@ def test_every_page_of_every_store_is_shown(opened, kind):
 
 
 def many_runs(folder):
-    with without_syncing():
+    with without_fsync():
         write_runs(ResultStore(str(folder)), range(3000), scenes=20, metrics=5)
         compact(ResultStore(str(folder)))
 

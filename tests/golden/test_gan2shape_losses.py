@@ -26,7 +26,7 @@ from deep3dmap.metrics.relief_depth import (
 from deep3dmap.nn.official_checkpoints import fill
 from deep3dmap.nn.stylegan2 import Discriminator
 from deep3dmap.nn.stylegan2.names import to_our_names
-from deep3dmap.nn.stylegan2.network_files import size_of_discriminator
+from deep3dmap.nn.stylegan2.network_files import infer_discriminator_size
 
 Load = Callable[[str], Any]
 Error = Callable[[Tensor, np.ndarray], float]
@@ -95,7 +95,7 @@ def test_masks_and_sizes(part: Any, relative_error: Error) -> None:
 def judged(load_part: Load) -> tuple[Any, Discriminator]:
     part = load_part("gan2shape/disc_loss")
     state = to_our_names(part.state, "discriminator")
-    network = Discriminator(size_of_discriminator(state))
+    network = Discriminator(infer_discriminator_size(state))
     fill(network, state, "golden")
     return part, network
 

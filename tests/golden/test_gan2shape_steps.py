@@ -32,7 +32,7 @@ from deep3dmap.nn.official_checkpoints import fill
 from deep3dmap.nn.relief_model import Canonical, Explanation, Priors, ReliefSpace
 from deep3dmap.nn.stylegan2 import Discriminator, Generator
 from deep3dmap.nn.stylegan2.names import to_our_names
-from deep3dmap.nn.stylegan2.network_files import size_of_discriminator, size_of_generator
+from deep3dmap.nn.stylegan2.network_files import infer_discriminator_size, infer_generator_size
 
 Load = Callable[[str], Any]
 Error = Callable[[Tensor, np.ndarray], float]
@@ -68,7 +68,7 @@ def model(part: Any) -> ShapeModel:
 @pytest.fixture(scope="module")
 def generator(part: Any) -> Generator:
     state = to_our_names(state_of(part, "generator"), "generator")
-    network = Generator(size_of_generator(state))
+    network = Generator(infer_generator_size(state))
     fill(network, state, "golden")
     return network.requires_grad_(False)
 
@@ -76,7 +76,7 @@ def generator(part: Any) -> Generator:
 @pytest.fixture(scope="module")
 def discriminator(part: Any) -> Discriminator:
     state = to_our_names(state_of(part, "discriminator"), "discriminator")
-    network = Discriminator(size_of_discriminator(state))
+    network = Discriminator(infer_discriminator_size(state))
     fill(network, state, "golden")
     return network.requires_grad_(False)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from deep3dmap.methods.neuralrecon.network import NeuralReconNetwork, fold_in
+from deep3dmap.methods.neuralrecon.network import NeuralReconNetwork, integrate_output
 from deep3dmap.methods.neuralrecon.network_config import NetworkConfig
 from deep3dmap.methods.neuralrecon.official_weights import load_official
 from deep3dmap.methods.neuralrecon.tsdf_map import TSDFMap
@@ -67,7 +67,7 @@ def test_three_fragments_equal_the_official_ones(
         with torch.no_grad():
             output = network(inputs)
             losses = network.losses(output)
-        fold_in(output, inputs, surface)
+        integrate_output(output, inputs, surface)
         _compare_voxels(part, name, output.coordinates.numpy(), output.tsdf.numpy())
         _compare_losses(part, name, losses)
         _compare_scene(part, name, surface)

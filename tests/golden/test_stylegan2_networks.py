@@ -15,7 +15,7 @@ from deep3dmap.nn.stylegan2 import Discriminator, Generator, StyleGAN2Size, mix_
 from deep3dmap.nn.stylegan2.losses import path_length_penalty
 from deep3dmap.nn.stylegan2.modulated import ModulatedConvolution, StyledLayer, ToRGB
 from deep3dmap.nn.stylegan2.names import to_our_names
-from deep3dmap.nn.stylegan2.network_files import size_of_discriminator, size_of_generator
+from deep3dmap.nn.stylegan2.network_files import infer_discriminator_size, infer_generator_size
 
 Load = Callable[[str], Any]
 Error = Callable[[Tensor, np.ndarray], float]
@@ -82,7 +82,7 @@ def test_styled_layer_and_picture(load_part: Load, relative_error: Error) -> Non
 def generator_part(load_part: Load) -> tuple[Any, Generator]:
     part = load_part("stylegan2/generator64")
     state = to_our_names(part.state, "generator")
-    size = size_of_generator(state)
+    size = infer_generator_size(state)
     assert size == size_of(part.manifest["settings"])
     network = Generator(size).eval()
     fill(network, state, "golden")
@@ -123,7 +123,7 @@ def test_discriminator(load_part: Load, relative_error: Error) -> None:
     settings = part.manifest["settings"]
     assert settings["stddev_feat"] == 1
     state = to_our_names(part.state, "discriminator")
-    assert size_of_discriminator(state) == size_of(settings)
+    assert infer_discriminator_size(state) == size_of(settings)
     network = Discriminator(size_of(settings), settings["stddev_group"])
     fill(network, state, "golden")
     images = part.tensor("x").clone().requires_grad_()

@@ -6,10 +6,10 @@ import torch
 from wall_and_ball import SCAN, SMALL, given, view
 
 from deep3dmap.geometry.rotations import angle_between, matrix_of_axis_angle
-from deep3dmap.methods.plane_sweep.depth_maps import believed_depths, key_overlaps
+from deep3dmap.methods.plane_sweep.depth_maps import estimate_depths, key_overlaps
 from deep3dmap.methods.plane_sweep.options import PlaneSweepConfig
 from deep3dmap.methods.plane_sweep.pose_corrections import turned_poses
-from deep3dmap.methods.plane_sweep.rotation_refinement import PairRotation, agreed_turns, turn_onto, turned
+from deep3dmap.methods.plane_sweep.rotation_refinement import PairRotation, agreed_turns, rotate_cameras, turn_onto
 from deep3dmap.methods.plane_sweep.scaled_scan import ScaledScan
 
 DEPTHS = torch.from_numpy(np.stack(SCAN["true_depths"]))
@@ -20,7 +20,7 @@ POSES = torch.from_numpy(SCAN["world_from_camera"])
 def test_a_frame_is_turned_back(wrong: tuple[float, float, float]) -> None:
     """The other frame's picture is correct and only its pose is rotated; with true depths, the inverse rotation is found."""
     turn = torch.tensor(wrong, dtype=torch.float64)
-    other = view(3)._replace(world_from_camera=turned(POSES[3:4], turn[None])[0])
+    other = view(3)._replace(world_from_camera=rotate_cameras(POSES[3:4], turn[None])[0])
     found = turn_onto(view(2), DEPTHS[2], other)
     assert found is not None
     torch.testing.assert_close(found, -turn, atol=3e-4, rtol=0)
@@ -48,7 +48,7 @@ def test_turns_of_pairs_agree_on_those_of_frames() -> None:
 
 def test_correcting_brings_rotations_and_depths_nearer_to_the_truth() -> None:
     wrong = torch.from_numpy(np.random.default_rng(1).normal(0, 0.006, (5, 3)))
-    spoilt = {**given(), "world_from_camera": turned(POSES, wrong).numpy()}
+    spoilt = {**given(), "world_from_camera": rotate_cameras(POSES, wrong).numpy()}
     config = PlaneSweepConfig(**SMALL, pose_rounds=2, pose_width=96)  # type: ignore[arg-type]
     corrected = turned_poses(ScaledScan.of(spoilt, 96), config)
 
@@ -62,13 +62,13 @@ def test_correcting_brings_rotations_and_depths_nearer_to_the_truth() -> None:
     error = {}
     for name, poses in (("as given", torch.from_numpy(spoilt["world_from_camera"])), ("corrected", corrected)):
         scan = ScaledScan.of({**spoilt, "world_from_camera": poses.numpy()}, 96)
-        depths = believed_depths(scan, key_overlaps(scan, config), config)
+        depths = estimate_depths(scan, key_overlaps(scan, config), config)
         error[name] = np.mean([float((d - DEPTHS[k]).abs()[d > 0].median()) for k, d in depths.items()])
     assert error["corrected"] < 0.85 * error["as given"]
 
 
 def test_turning_leaves_places_alone() -> None:
     turns = torch.tensor([[0.0, 0.0, np.pi / 2]] * 5, dtype=torch.float64)
-    moved = turned(POSES, turns)
+    moved = rotate_cameras(POSES, turns)
     torch.testing.assert_close(moved[:, :3, 3], POSES[:, :3, 3])
     torch.testing.assert_close(moved[0, :3, :3], matrix_of_axis_angle(turns[0]) @ POSES[0, :3, :3])

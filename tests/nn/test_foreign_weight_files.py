@@ -18,7 +18,7 @@ from deep3dmap.methods.neuralrecon.official_weights import load_official as load
 from deep3dmap.methods.prnet.official_weights import load_official as load_prnet
 from deep3dmap.nn import ResFCN256
 from deep3dmap.nn.lpips import read_lpips
-from deep3dmap.nn.official_checkpoints import count_under, read_checkpoint
+from deep3dmap.nn.official_checkpoints import get_counter, read_checkpoint
 from deep3dmap.nn.stylegan2 import load_discriminator, load_generator
 
 TENSOR = torch.zeros(2)
@@ -59,4 +59,4 @@ def test_a_file_of_something_else_is_named(loader: str, content: str, tmp_path: 
 
 @pytest.mark.parametrize("count", [None, "last", TENSOR])
 def test_a_counter_that_counts_nothing_is_none(count: object) -> None:
-    assert (count_under({"it": count}, "it"), count_under({"it": 7}, "it"), count_under({}, "it")) == (-1, 7, -1)
+    assert (get_counter({"it": count}, "it"), get_counter({"it": 7}, "it"), get_counter({}, "it")) == (-1, 7, -1)

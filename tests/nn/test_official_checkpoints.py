@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from deep3dmap.core import UserError
-from deep3dmap.nn.official_checkpoints import check_fits, fill, read_checkpoint, state_under, strip_prefix
+from deep3dmap.nn.official_checkpoints import check_state_dict, fill, get_state_dict, read_checkpoint, strip_prefix
 
 
 def network(width: int = 3) -> nn.Module:
@@ -38,16 +38,16 @@ def test_what_does_not_fit_is_named_and_changes_nothing() -> None:
 def test_many_faults_are_counted() -> None:
     expected = {f"layer{number}": torch.zeros(1) for number in range(9)}
     with pytest.raises(UserError, match=r"missing: layer0, layer1, layer2, layer3 and 5 more; ask its author"):
-        check_fits({}, expected, "file.pt", "ask its author")
+        check_state_dict({}, expected, "file.pt", "ask its author")
 
 
 def test_a_file_with_its_programs_options_is_read_and_one_with_code_is_not(tmp_path: Path) -> None:
     torch.save({"args": Namespace(size=3), "g": network().state_dict()}, tmp_path / "good.pt")
     content = read_checkpoint(tmp_path / "good.pt")
     assert content["args"].size == 3
-    assert state_under(content, "g", tmp_path / "good.pt").keys() == {"0.weight", "0.bias", "1.weight", "1.bias"}
+    assert get_state_dict(content, "g", tmp_path / "good.pt").keys() == {"0.weight", "0.bias", "1.weight", "1.bias"}
     with pytest.raises(UserError, match="no state dict under 'd'; available keys: args, g"):
-        state_under(content, "d", tmp_path / "good.pt")
+        get_state_dict(content, "d", tmp_path / "good.pt")
     torch.save({"g": network()}, tmp_path / "code.pt")
     with pytest.raises(UserError, match="could run code"):
         read_checkpoint(tmp_path / "code.pt")

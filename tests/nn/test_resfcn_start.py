@@ -13,7 +13,7 @@ def network(smooth: bool, **options: object) -> ResFCN256:
     torch.manual_seed(0)
     made = ResFCN256(8, **options).train()  # type: ignore[arg-type]
     if smooth:
-        made.start_smooth()
+        made.initialise_smooth_decoder()
     return made
 
 
@@ -31,7 +31,7 @@ def test_maps_are_smoother_than_from_the_usual_weights(padding: str) -> None:
 
 def test_layers_that_keep_their_channels_pass_them_through() -> None:
     made = ResFCN256(8)
-    made.start_smooth(noise=0.0)
+    made.initialise_smooth_decoder(noise=0.0)
     for layer in made.decoder:
         conv = layer.conv  # type: ignore[union-attr]
         if conv.stride == 1 and conv.weight.shape[0] == conv.weight.shape[1]:

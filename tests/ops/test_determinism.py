@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.ops import HashGridLevels, _fixed, back_project, hash_grid, rasterize_soft, sparse
-from deep3dmap.ops._fixed import fixed_sums, wanted
+from deep3dmap.ops._fixed import fixed_sums, needs_fixed_sums
 from deep3dmap.ops.neural_mesh import render_neural_mesh
 from deep3dmap.train.arithmetic import be_deterministic
 
@@ -51,7 +51,7 @@ def test_what_is_not_finite_is_seen(bad: float) -> None:
 def test_only_cuda_and_only_on_request() -> None:
     be_deterministic(wanted=True)
     assert torch.are_deterministic_algorithms_enabled()
-    assert not wanted(torch.zeros(1))
+    assert not needs_fixed_sums(torch.zeros(1))
 
 
 def _back_project(move: Callable[[Tensor], Tensor]) -> list[Tensor]:

@@ -14,7 +14,7 @@ from soft_meshes import draw, soup, well_shaped
 from torch import Tensor
 
 from deep3dmap.ops.rasterize import rasterize
-from deep3dmap.ops.rasterize_soft import MOST_FACES, _draw, _evaluate, look_at_faces, rasterize_soft
+from deep3dmap.ops.rasterize_soft import MAX_FACES, _draw, _evaluate, look_at_faces, rasterize_soft
 
 TRIANGLE = torch.tensor([[2.0, 2.0, 1.0], [14.0, 2.0, 2.0], [2.0, 14.0, 3.0]])
 ONE = torch.tensor([[0, 1, 2]])
@@ -154,7 +154,7 @@ def test_nothing_to_draw(backend: Any) -> None:
         ({"faces": torch.tensor([[0, 1, 2]]).int()}, "faces must be int64"),
         ({"vertices": torch.zeros(3, 2)}, "vertices must be floating"),
         ({"height": 0}, "height and width must be positive"),
-        ({"faces_per_pixel": MOST_FACES + 1}, "faces_per_pixel must lie between 1 and 64"),
+        ({"faces_per_pixel": MAX_FACES + 1}, "faces_per_pixel must lie between 1 and 64"),
         ({"blur_radius": math.nan}, "blur_radius must be a finite, non-negative number of pixels"),
         ({"cull": "front"}, "cull must be none or back"),
         ({"vertices": TRIANGLE.double(), "backend": "native"}, "must be float32 in the native kernel"),

@@ -79,7 +79,7 @@ CASES = [
 def test_errors_are_those_of_the_precision(kind: str, count: int, c_in: int, c_out: int, dtype: torch.dtype) -> None:
     pairs = map_of(kind, count)
     there = on_cuda(pairs)
-    assert tensor_cores.take(there.in_rows.device, dtype)
+    assert tensor_cores.is_supported(there.in_rows.device, dtype)
     features, gradient = random(pairs.inputs, c_in).to(dtype), random(pairs.outputs, c_out, seed=1).to(dtype)
     weight = random(len(pairs.splits) - 1, c_in, c_out, seed=2).to(dtype)
     ours = all_of(features.cuda(), weight.cuda(), there, gradient.cuda(), "native")

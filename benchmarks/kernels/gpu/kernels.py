@@ -43,7 +43,7 @@ def timed(given: Problem, backend: str, gradients: bool, rounds: int) -> float:
         return milliseconds(call, rounds)
 
 
-def of_ops(rounds: int) -> Iterator[str]:
+def op_table(rounds: int) -> Iterator[str]:
     """Yield the table of ops."""
     yield f"{'op':30}{'size':>8}{'forward':>11}{'ratio':>7}{'both ways':>12}{'ratio':>7}"
     for name, (make, _, size) in PROBLEMS.items():
@@ -69,7 +69,7 @@ def im2col(pairs: tuple[Tensor, Tensor, Tensor], count: int) -> Convolution:
     return call
 
 
-def of_convolution(voxels: int, channels: int, rounds: int) -> Iterator[str]:
+def convolution_table(voxels: int, channels: int, rounds: int) -> Iterator[str]:
     """Yield the rows of a size: each precision, with im2col in the same precision."""
     coordinates = surface(voxels).cuda()
     count, offsets = len(coordinates), kernel_offsets(3, 1)
@@ -81,8 +81,8 @@ def of_convolution(voxels: int, channels: int, rounds: int) -> Iterator[str]:
         torch.set_float32_matmul_precision("high" if tf32 else "highest")
         features = torch.randn(count, channels, device="cuda").to(dtype).requires_grad_()
         weight = (torch.randn(27, channels, channels, device="cuda") / (27 * channels) ** 0.5).to(dtype).requires_grad_()
-        ours, both = _of_precision(lambda f, w: sparse_conv3d(f, w, pairs), features, weight, rounds)
-        theirs, their_both = _of_precision(peer, features, weight, 3)
+        ours, both = _time_convolution(lambda f, w: sparse_conv3d(f, w, pairs), features, weight, rounds)
+        theirs, their_both = _time_convolution(peer, features, weight, 3)
         rate = 2 * len(pairs.in_rows) * channels**2 / ours / 1e9
         yield (
             f"  {name}  forward {ours:.3f} ms ({rate:.0f} TFLOP/s), im2col {theirs / ours:.1f} times; "
@@ -90,7 +90,7 @@ def of_convolution(voxels: int, channels: int, rounds: int) -> Iterator[str]:
         )
 
 
-def _of_precision(convolve: Convolution, features: Tensor, weight: Tensor, rounds: int) -> tuple[float, float]:
+def _time_convolution(convolve: Convolution, features: Tensor, weight: Tensor, rounds: int) -> tuple[float, float]:
     gradient = torch.randn(len(features), weight.shape[2], device="cuda").to(features.dtype)
     with torch.no_grad():
         forward = milliseconds(lambda: convolve(features, weight), rounds)
@@ -106,10 +106,10 @@ def main() -> None:
     if not torch.cuda.is_available():
         raise SystemExit("no CUDA device available")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}; ratios: plain torch over native")
-    for line in chain(of_ops(options.rounds), tasks.rows(options.rounds)):
+    for line in chain(op_table(options.rounds), tasks.rows(options.rounds)):
         print(line, flush=True)
     for voxels, channels in ((50_000, 32), (200_000, 64), (200_000, 128)):
-        for line in of_convolution(voxels, channels, options.rounds):
+        for line in convolution_table(voxels, channels, options.rounds):
             print(line, flush=True)
 
 

@@ -10,11 +10,11 @@ import time
 import torch
 from torch import Tensor
 
-from deep3dmap.benchmarks.kernels.gpu.problems import PROBLEMS, solved
+from deep3dmap.benchmarks.kernels.gpu.problems import PROBLEMS, solve_problem
 
 # Tolerance for float32 sums in a different order, and for rays and fragments at a border that rounding may assign to either
 # side.
-MOST = 1e-3
+TOLERANCE = 1e-3
 
 
 def difference(one: Tensor, other: Tensor) -> float:
@@ -29,7 +29,7 @@ def compare(name: str, seed: int) -> list[float]:
     """Return the differences of all outputs and gradients of a problem."""
     make, size, _ = PROBLEMS[name]
     given = make(torch.Generator().manual_seed(seed), size)
-    there, here = solved(given, "cuda", "native"), solved(given, "cpu", "native")
+    there, here = solve_problem(given, "cuda", "native"), solve_problem(given, "cpu", "native")
     return [difference(one, other) for one, other in zip(there, here, strict=True)]
 
 
@@ -45,9 +45,10 @@ def main() -> None:
     failed = 0
     for name in PROBLEMS:
         found = compare(name, options.seed)
-        failed += not max(found) <= MOST
+        failed += not max(found) <= TOLERANCE
         print(
-            f"{'equal ' if max(found) <= MOST else 'DIFFER'}  {name:28}  {' '.join(f'{one:.1e}' for one in found)}", flush=True
+            f"{'equal ' if max(found) <= TOLERANCE else 'DIFFER'}  {name:28}  {' '.join(f'{one:.1e}' for one in found)}",
+            flush=True,
         )
     sys.exit(failed > 0)
 

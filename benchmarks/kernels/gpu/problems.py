@@ -22,7 +22,7 @@ class Problem(NamedTuple):
     in_torch: bool = True  # whether the reference is fast enough to be timed
 
 
-def solved(given: Problem, device: str, backend: str, gradients: bool = True) -> list[Tensor]:
+def solve_problem(given: Problem, device: str, backend: str, gradients: bool = True) -> list[Tensor]:
     """Return the outputs and, optionally, the gradients of their sum with fixed random weights."""
     tensors = {name: value.detach().to(device, copy=True) for name, value in given.tensors.items()}
     leaves = [tensors[name].requires_grad_() for name in given.leaves] if gradients else []

@@ -33,12 +33,12 @@ class Usage:
 
     def __init__(self) -> None:
         self.busy: list[int] = []
-        self.taken: list[int] = []
+        self.used_mib: list[int] = []
         self._ended = Event()
         self._thread = Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> "Usage":
-        self.before = _ask()[1]
+        self.before = _query_gpu()[1]
         self._thread.start()
         return self
 
@@ -48,40 +48,40 @@ class Usage:
 
     def _watch(self) -> None:
         while not self._ended.wait(0.25):
-            busy, taken = _ask()
+            busy, used_mib = _query_gpu()
             self.busy.append(busy)
-            self.taken.append(taken - self.before)
+            self.used_mib.append(used_mib - self.before)
 
     @property
     def peak_mib(self) -> int:
         """Peak additional GPU memory in MiB."""
-        return max(self.taken, default=0)
+        return max(self.used_mib, default=0)
 
     @property
     def busy_percent(self) -> float:
         """Mean utilisation while additional memory is in use, which excludes the start of the program."""
-        during = [busy for busy, taken in zip(self.busy, self.taken, strict=True) if taken > 0]
+        during = [busy for busy, used_mib in zip(self.busy, self.used_mib, strict=True) if used_mib > 0]
         return sum(during) / len(during) if during else 0.0
 
 
-def _ask() -> tuple[int, int]:
+def _query_gpu() -> tuple[int, int]:
     query = ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits", "--id=0"]
-    busy, taken = subprocess.run(query, capture_output=True, text=True, check=True).stdout.split(",")
-    return int(busy), int(taken)
+    busy, used_mib = subprocess.run(query, capture_output=True, text=True, check=True).stdout.split(",")
+    return int(busy), int(used_mib)
 
 
-def trained(names: list[str], seconds: float, folder: Path) -> Iterator[tuple[bool, str]]:
+def run_trainings(names: list[str], seconds: float, folder: Path) -> Iterator[tuple[bool, str]]:
     """Run the commands one after another; yield whether each succeeded, and a line of output."""
     for name in names:
         command = COMMANDS[name].format(seconds=seconds).split()
         limits = [] if command[0] == "benchmark" else [f"trainer.max_seconds={seconds}"]
         began = time.monotonic()
         with Usage() as usage:
-            code, said = run([*command, *limits, f"results={folder / name.replace(' ', '_')}"])
+            code, output = run([*command, *limits, f"results={folder / name.replace(' ', '_')}"])
         took = time.monotonic() - began
-        well = code == 0 and usage.peak_mib > 0
+        succeeded = code == 0 and usage.peak_mib > 0
         line = f"{name:16}{took:7.1f} s  GPU {usage.busy_percent:3.0f} % busy, {usage.peak_mib:6} MiB"
-        yield well, f"{'ok    ' if well else 'FAILED'}  {line}" + ("" if well else f"\n{said}")
+        yield succeeded, f"{'ok    ' if succeeded else 'FAILED'}  {line}" + ("" if succeeded else f"\n{output}")
 
 
 def run(command: list[str]) -> tuple[int, str]:
@@ -105,8 +105,8 @@ def main() -> None:
         parser.error(f"unknown training {', '.join(unknown)}; available: {', '.join(COMMANDS)}")
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        for well, line in trained(options.names or list(COMMANDS), options.seconds, Path(folder)):
-            failed += not well
+        for succeeded, line in run_trainings(options.names or list(COMMANDS), options.seconds, Path(folder)):
+            failed += not succeeded
             print(line, flush=True)
     sys.exit(failed > 0)
 

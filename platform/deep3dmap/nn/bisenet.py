@@ -95,12 +95,12 @@ class ContextPath(nn.Module):
         """Return trunk and refined features, (N, 128, H / 8, W / 8) each, and those of stride 32, (N, 128, H / 16, W / 16)."""
         eighth, sixteenth, last = self.resnet(images)
         whole = self.conv_avg(last.mean((2, 3), keepdim=True))
-        coarse = self.conv_head32(_nearest(self.arm32(last) + whole, sixteenth))
-        fine = self.conv_head16(_nearest(self.arm16(sixteenth) + coarse, eighth))
+        coarse = self.conv_head32(_resize_like(self.arm32(last) + whole, sixteenth))
+        fine = self.conv_head16(_resize_like(self.arm16(sixteenth) + coarse, eighth))
         return eighth, fine, coarse
 
 
-def _nearest(features: Tensor, like: Tensor) -> Tensor:
+def _resize_like(features: Tensor, like: Tensor) -> Tensor:
     return functional.interpolate(features, size=like.shape[2:], mode="nearest")
 
 

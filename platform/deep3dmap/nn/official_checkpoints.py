@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from deep3dmap.core.errors import UserError
 from deep3dmap.nn.weight_files import read_weights
 
-NAMED = 4
+MAX_LISTED_NAMES = 4
 
 
 def read_checkpoint(file: Path, source: str = "") -> dict[str, Any]:
@@ -29,7 +29,7 @@ def read_checkpoint(file: Path, source: str = "") -> dict[str, Any]:
     return dict(checkpoint)
 
 
-def state_under(checkpoint: Mapping[str, Any], key: str, file: Path) -> dict[str, Tensor]:
+def get_state_dict(checkpoint: Mapping[str, Any], key: str, file: Path) -> dict[str, Tensor]:
     """Return the state dict at `key`; raises UserError listing the available keys if there is none."""
     state = checkpoint.get(key)
     if not is_state_dict(state):
@@ -42,7 +42,7 @@ def is_state_dict(value: Any) -> TypeGuard[Mapping[str, Tensor]]:
     return isinstance(value, Mapping) and all(isinstance(key, str) and isinstance(held, Tensor) for key, held in value.items())
 
 
-def count_under(checkpoint: Mapping[str, Any], key: str) -> int:
+def get_counter(checkpoint: Mapping[str, Any], key: str) -> int:
     """Return the iteration or epoch stored in a checkpoint under `key`, or -1 if there is none."""
     count = checkpoint.get(key)
     return count if isinstance(count, int) else -1
@@ -54,12 +54,12 @@ def strip_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Load a state dict with exactly the module's names and shapes; raises as `check_fits` does, before changing anything."""
-    check_fits(state, module.state_dict(), source)
+    """Load a state dict with exactly the module's names and shapes; raises as `check_state_dict` before any change."""
+    check_state_dict(state, module.state_dict(), source)
     module.load_state_dict(dict(state))
 
 
-def check_fits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str, advice: str = "") -> None:
+def check_state_dict(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str, advice: str = "") -> None:
     """Raise UserError listing missing and unexpected keys and tensors of the wrong shape in a state dict.
 
     source: file and part that the state came from. advice: what to do about it, appended to the message after a semicolon.
@@ -74,12 +74,12 @@ def check_fits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], sour
         "unexpected": state.keys() - expected.keys(),
         "of another size": shapes,
     }
-    found = [f"{kind}: {_listed(names)}" for kind, names in faults.items() if names]
+    found = [f"{kind}: {_join_names(names)}" for kind, names in faults.items() if names]
     if found:
         advice = f"; {advice}" if advice else ""
         raise UserError(f"{source}: does not fit a network of the configured sizes; keys {'; '.join(found)}{advice}")
 
 
-def _listed(names: set[str]) -> str:
-    rest = len(names) - NAMED
-    return ", ".join(sorted(names)[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
+def _join_names(names: set[str]) -> str:
+    rest = len(names) - MAX_LISTED_NAMES
+    return ", ".join(sorted(names)[:MAX_LISTED_NAMES]) + (f" and {rest} more" if rest > 0 else "")

@@ -114,14 +114,14 @@ class ResFCN256(nn.Module):
         for block in self.encoder:
             features = block(features)
         for at, layer in enumerate(self.decoder[:-1]):
-            features = self._with_constant(layer(features), at).relu()
-        return self._with_constant(self.decoder[-1](features), _LAST)
+            features = self._add_constants(layer(features), at).relu()
+        return self._add_constants(self.decoder[-1](features), _LAST)
 
-    def _with_constant(self, features: Tensor, at: int) -> Tensor:
+    def _add_constants(self, features: Tensor, at: int) -> Tensor:
         name = str(at)
         return features + self.constants[name] if name in self.constants else features
 
-    def start_smooth(self, noise: float = 0.1, inner: float = 0.3) -> None:
+    def initialise_smooth_decoder(self, noise: float = 0.1, inner: float = 0.3) -> None:
         """Initialise the weights so that the decoder is close to a linear, smooth interpolation of the code.
 
         Layers that preserve the number of channels start as the identity plus `noise`; the others mix channels randomly, with
@@ -131,7 +131,7 @@ class ResFCN256(nn.Module):
         """
         layer: Any
         for layer in self.decoder:
-            _smooth(layer.conv, noise)
+            _initialise_smooth(layer.conv, noise)
             if isinstance(layer.norm, nn.BatchNorm2d):
                 nn.init.ones_(layer.norm.bias)
         layer = self.decoder[-1]
@@ -147,7 +147,7 @@ class ResFCN256(nn.Module):
         return [parameter for parameter in self.parameters() if parameter.dim() == 4]  # constant maps have three
 
 
-def _smooth(layer: SameConvTranspose2d, noise: float) -> None:
+def _initialise_smooth(layer: SameConvTranspose2d, noise: float) -> None:
     inputs, outputs = layer.weight.shape[:2]
     if layer.stride == 1 and inputs == outputs:
         # With padding 1 the second tap is the centre pixel.

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-MOST_PIXELS = 2**31 - 1
+MAX_PIXELS = 2**31 - 1
 
 
 def check_mesh(vertices: Tensor, faces: Tensor, ids: bool = True) -> None:
@@ -37,7 +37,7 @@ def check_image(height: int, width: int) -> None:
     """Raise ValueError unless the image has at least one and fewer than 2^31 pixels: kernels index them with 32 bits."""
     if height <= 0 or width <= 0:
         raise ValueError(f"there are no pixels: height and width must be positive, got {height} and {width}")
-    if height * width > MOST_PIXELS:
+    if height * width > MAX_PIXELS:
         raise ValueError(f"an image must have fewer than 2^31 pixels, got {height} x {width}")
 
 

@@ -28,7 +28,7 @@ def native_op(name: str, device_types: Sequence[str] = DEVICES) -> Callable[[Cal
     return register
 
 
-def changing_op(name: str, changed: Sequence[str]) -> Callable[[Callable[..., None]], Any]:
+def mutating_op(name: str, mutated: Sequence[str]) -> Callable[[Callable[..., None]], Any]:
     """Decorate the function that calls a kernel which modifies the named tensors in place; returns torch's operator.
 
     The operator has no gradient and returns nothing. It does not use `custom_op`, whose notification of autograd about the
@@ -36,17 +36,17 @@ def changing_op(name: str, changed: Sequence[str]) -> Callable[[Callable[..., No
     """
 
     def register(function: Callable[..., None]) -> Any:
-        places = [place for place, one in enumerate(inspect.signature(function).parameters) if one in changed]
+        places = [place for place, parameter in enumerate(inspect.signature(function).parameters) if parameter in mutated]
 
         def run(*arguments: Any) -> None:
             for place in places:
                 torch.autograd.graph.increment_version(arguments[place])
             function(*arguments)
 
-        torch.library.define(name, torch.library.infer_schema(function, mutates_args=changed))
+        torch.library.define(name, torch.library.infer_schema(function, mutates_args=mutated))
         torch.library.impl(name, DEVICES)(run)
         torch.library.register_fake(name)(lambda *_: None)
-        namespace, own = name.split("::")
-        return getattr(getattr(torch.ops, namespace), own).default
+        namespace, op_name = name.split("::")
+        return getattr(getattr(torch.ops, namespace), op_name).default
 
     return register

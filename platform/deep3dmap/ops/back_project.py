@@ -8,8 +8,8 @@ from torch import Tensor
 from deep3dmap.ops import back_project_reference
 from deep3dmap.ops._backend import Backend, choose, run_native
 from deep3dmap.ops._checks import check_image
-from deep3dmap.ops._fixed import fixed_sums, wanted
-from deep3dmap.ops._half import widened
+from deep3dmap.ops._fixed import fixed_sums, needs_fixed_sums
+from deep3dmap.ops._half import upcast_half
 from deep3dmap.ops._registration import native_op
 
 
@@ -28,7 +28,7 @@ def back_project(
     Raises ValueError naming the argument whose shape, type or device is wrong.
     """
     _check(features, projection, positions)
-    features = widened(features)
+    features = upcast_half(features)
     cameras, points = projection.detach()[:, :3].to(features.dtype), positions.detach().to(features.dtype)
     if features.dtype == torch.float64 and backend == "auto":
         backend = "reference"
@@ -80,7 +80,7 @@ def _native_backward(
     check_image(height, width)  # before memory is allocated for it
     shape = (len(projection), height, width, grad_mean.shape[1])
     given = (grad_mean.contiguous(), projection.contiguous(), positions.contiguous(), count)
-    if wanted(grad_mean):
+    if needs_fixed_sums(grad_mean):
         # Each position adds to a pixel at most four times.
         fixed = fixed_sums(shape, grad_mean, 4 * len(positions))
         run_native("back_project_backward_fixed", grad_mean.device, *given, *fixed)
@@ -95,7 +95,7 @@ def _(grad_mean: Tensor, projection: Tensor, positions: Tensor, count: Tensor, h
     return grad_mean.new_empty(len(projection), height, width, grad_mean.shape[1]).permute(0, 3, 1, 2)
 
 
-def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: tuple[Tensor, Tensor, Tensor]) -> None:
+def _save_for_backward(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: tuple[Tensor, Tensor, Tensor]) -> None:
     features, projection, positions = inputs
     ctx.save_for_backward(projection, positions, output[2])
     ctx.mark_non_differentiable(output[1], output[2])
@@ -107,4 +107,4 @@ def _backward(ctx: Any, grad_mean: Tensor, *_: object) -> tuple[Tensor, None, No
     return _native_backward(grad_mean, *ctx.saved_tensors, height, width), None, None
 
 
-_native_back_project.register_autograd(_backward, setup_context=_remember)
+_native_back_project.register_autograd(_backward, setup_context=_save_for_backward)

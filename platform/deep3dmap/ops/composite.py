@@ -68,11 +68,11 @@ def _check(density: Tensor, color: Tensor, distances: Tensor, lengths: Tensor, o
     for name, value in (("color", color), ("distances", distances), ("lengths", lengths), ("offsets", offsets)):
         if value.device != density.device:
             raise ValueError(f"{name} is on {value.device}, but density is on {density.device}")
-    if offsets.device.type == "cpu" and not _rises(offsets, len(density)):
+    if offsets.device.type == "cpu" and not _are_valid_offsets(offsets, len(density)):
         raise ValueError(f"offsets must increase from 0 to the number of samples, {len(density)}")
 
 
-def _rises(offsets: Tensor, samples: int) -> bool:
+def _are_valid_offsets(offsets: Tensor, samples: int) -> bool:
     return bool(offsets[0] == 0) and bool(offsets[-1] == samples) and bool((offsets[1:] >= offsets[:-1]).all())
 
 
@@ -123,7 +123,7 @@ def _(density: Tensor, color: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
     return density.new_empty(density.shape), density.new_empty(color.shape)
 
 
-def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, float], output: object) -> None:
+def _save_for_backward(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, float], output: object) -> None:
     *tensors, ctx.stop = inputs
     ctx.save_for_backward(*tensors)
 
@@ -133,4 +133,4 @@ def _backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None,
     return on_density, on_color, None, None, None, None
 
 
-_native_composite.register_autograd(_backward, setup_context=_remember)
+_native_composite.register_autograd(_backward, setup_context=_save_for_backward)

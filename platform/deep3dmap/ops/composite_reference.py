@@ -14,7 +14,7 @@ def composite(
     ray = torch.repeat_interleave(torch.arange(rays, device=density.device), offsets.diff())
     thickness = density * lengths
     # Clamping does not change the transmittance, which is 0 beyond it, and preserves the precision of the sum over all rays.
-    before = _sums_before(thickness.clamp(max=OPAQUE), ray, offsets)
+    before = _exclusive_sums(thickness.clamp(max=OPAQUE), ray, offsets)
     open_yet = torch.exp(-before).detach() >= stop
     weights = torch.where(open_yet, torch.exp(-before) * -torch.expm1(-thickness), 0.0)
     gathered = density.new_zeros(rays, 3).index_add(0, ray, weights[:, None] * color)
@@ -22,7 +22,7 @@ def composite(
     return gathered, depth, density.new_zeros(rays).index_add(0, ray, weights), weights
 
 
-def _sums_before(values: Tensor, ray: Tensor, offsets: Tensor) -> Tensor:
+def _exclusive_sums(values: Tensor, ray: Tensor, offsets: Tensor) -> Tensor:
     """Return the sum of the values (S,) of a ray's earlier samples; in double precision, as it accumulates over all rays."""
     running = torch.cat([values.new_zeros(1, dtype=torch.float64), values.double().cumsum(0)])
     return (running[:-1] - running[offsets[:-1]][ray]).to(values.dtype)

@@ -8,7 +8,7 @@ from torch import Tensor
 from deep3dmap.ops import cube_light_reference as reference
 from deep3dmap.ops._backend import Backend, choose, run_native
 
-WIDEST = 8192
+MAX_SIDE = 8192
 
 
 class CubeLight(NamedTuple):
@@ -40,8 +40,8 @@ def add_cube_light(received: Tensor, points: Tensor, normals: Tensor, light: Cub
     _check("place", light.place, (3,))
     side = light.cube.shape[-1]
     _check("cube", light.cube, (6, side, side))
-    if not 3 <= side <= WIDEST:
-        raise ValueError(f"the sides of a cube must be 3 to {WIDEST} pixels wide, not {side}")
+    if not 3 <= side <= MAX_SIDE:
+        raise ValueError(f"the sides of a cube must be 3 to {MAX_SIDE} pixels wide, not {side}")
     given = (points.contiguous(), normals.contiguous(), light.cube.contiguous(), light.place.contiguous())
     if choose(backend, points.device.type) == "reference":
         reference.add_cube_light(received, *given, light.power, light.lift)

@@ -41,12 +41,12 @@ def faces_in_view(vertices: Tensor, faces: Tensor, intrinsics: Tensor, height: i
 
     vertices: (V, 3) float32 in camera coordinates. intrinsics: (3, 3) float32. The image is extended by a margin of one pixel.
     """
-    ahead = _maybe_seen(vertices, faces, intrinsics, height, width, near)
+    ahead = _find_possibly_visible(vertices, faces, intrinsics, height, width, near)
     clipped = _clip_near(vertices, faces.index_select(0, ahead), near)
     return clipped._replace(source=ahead.index_select(0, clipped.source))
 
 
-def _maybe_seen(vertices: Tensor, faces: Tensor, intrinsics: Tensor, height: int, width: int, near: float) -> Tensor:
+def _find_possibly_visible(vertices: Tensor, faces: Tensor, intrinsics: Tensor, height: int, width: int, near: float) -> Tensor:
     """Return the faces (N,), ascending, that are not entirely behind the near plane or to one side of the image."""
     x, y, z = vertices.unbind(-1)
     across, down = intrinsics[0, 0] * x + intrinsics[0, 2] * z, intrinsics[1, 1] * y + intrinsics[1, 2] * z

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from deep3dmap.ops import fused_leaky_relu_reference as reference
 from deep3dmap.ops._backend import Backend, choose, run_native
-from deep3dmap.ops._half import widened
+from deep3dmap.ops._half import upcast_half
 from deep3dmap.ops._registration import native_op
 
 
@@ -24,7 +24,7 @@ def fused_leaky_relu(
     Raises ValueError naming the argument whose shape, type or value is wrong.
     """
     _check(values, bias, slope, gain)
-    wide = widened(values)
+    wide = upcast_half(values)
     shift = None if bias is None else bias.to(wide.dtype)
     # On CUDA torch's own kernels are faster (docs/ops.md), so the native one runs there only if requested explicitly.
     if (backend == "auto" and values.is_cuda) or choose(backend, values.device.type) == "reference":
@@ -75,7 +75,7 @@ def _(values: Tensor, like: Tensor, slope: float, gain: float) -> Tensor:
     return torch.empty_like(values, memory_format=torch.contiguous_format)
 
 
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     _, bias, *ctx.settings = inputs
     ctx.has_bias = bias is not None
     # The output has the same sign as the input, so the input does not have to be saved.
@@ -88,7 +88,7 @@ def _gradient(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     return through, through.sum(others) if ctx.has_bias else None, None, None
 
 
-def _remember_slope(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _save_for_slope_backward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     _, like, *ctx.settings = inputs
     ctx.save_for_backward(like)
 
@@ -98,5 +98,5 @@ def _slope_gradient(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     return _slope(gradient, ctx.saved_tensors[0], *ctx.settings), None, None, None
 
 
-_native.register_autograd(_gradient, setup_context=_remember)
-_slope.register_autograd(_slope_gradient, setup_context=_remember_slope)
+_native.register_autograd(_gradient, setup_context=_save_for_backward)
+_slope.register_autograd(_slope_gradient, setup_context=_save_for_slope_backward)

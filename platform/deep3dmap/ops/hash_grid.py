@@ -8,10 +8,10 @@ from torch import Tensor
 
 from deep3dmap.ops import hash_grid_reference
 from deep3dmap.ops._backend import Backend, choose, run_native
-from deep3dmap.ops._fixed import fixed_sums, wanted
+from deep3dmap.ops._fixed import fixed_sums, needs_fixed_sums
 from deep3dmap.ops._registration import native_op
 
-MOST_LEVELS = 32
+MAX_LEVELS = 32
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,8 @@ class HashGridLevels:
     sizes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if len(self.resolutions) != len(self.sizes) or not 1 <= len(self.sizes) <= MOST_LEVELS:
-            raise ValueError(
-                f"1 to {MOST_LEVELS} levels with one size each are needed, got {self.resolutions} and {self.sizes}"
-            )
+        if len(self.resolutions) != len(self.sizes) or not 1 <= len(self.sizes) <= MAX_LEVELS:
+            raise ValueError(f"1 to {MAX_LEVELS} levels with one size each are needed, got {self.resolutions} and {self.sizes}")
         for resolution, size in zip(self.resolutions, self.sizes):
             if not 1 <= resolution < 2**20 or not 1 <= size <= 2**31:
                 raise ValueError(f"resolutions must lie in 1 .. 2^20 and sizes in 1 .. 2^31, got {resolution} and {size}")
@@ -97,7 +95,7 @@ def _native_backward_table(positions: Tensor, grad_output: Tensor, resolutions: 
     levels = HashGridLevels(tuple(resolutions), tuple(sizes))
     shape = (levels.entries, grad_output.shape[1] // len(sizes))
     given = (positions.contiguous(), grad_output.contiguous())
-    if wanted(grad_output):
+    if needs_fixed_sums(grad_output):
         fixed = fixed_sums(shape, grad_output, 8 * len(positions))
         run_native("hash_grid_backward_table_fixed", grad_output.device, *given, *fixed, resolutions, sizes)
         return fixed.floats()
@@ -126,7 +124,7 @@ def _(positions: Tensor, table: Tensor, grad_output: Tensor, resolutions: list[i
     return torch.empty_like(positions, memory_format=torch.contiguous_format)
 
 
-def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, list[int], list[int]], output: Tensor) -> None:
+def _save_for_backward(ctx: Any, inputs: tuple[Tensor, Tensor, list[int], list[int]], output: Tensor) -> None:
     positions, table, ctx.resolutions, ctx.sizes = inputs
     ctx.save_for_backward(positions, table)
 
@@ -141,4 +139,4 @@ def _backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, Tensor | No
     return on_positions, on_table, None, None
 
 
-_native_hash_grid.register_autograd(_backward, setup_context=_remember)
+_native_hash_grid.register_autograd(_backward, setup_context=_save_for_backward)

@@ -9,7 +9,7 @@ from deep3dmap.ops import march_rays_reference
 from deep3dmap.ops._backend import Backend, choose, run_native
 from deep3dmap.ops._registration import native_op
 
-MOST_STEPS = 2**20
+MAX_STEPS = 2**20
 
 
 class PackedSamples(NamedTuple):
@@ -95,12 +95,10 @@ def _check_ranges(near: Tensor, far: Tensor, jitter: Tensor, step: float) -> Non
     # The start of a ray that misses the scene is irrelevant. All values are read in one transfer, which synchronises with CUDA.
     begins = torch.where(near < far, near, 0.0)
     nearest, farthest, least, most = torch.stack([begins.amin(), far.amax(), jitter.amin(), jitter.amax()]).tolist()
-    if not -nearest <= step * MOST_STEPS:
-        raise ValueError(
-            f"near reaches {nearest:g}, more than {MOST_STEPS} steps of {step:g} behind the origin; bound the rays"
-        )
-    if not farthest <= step * MOST_STEPS:
-        raise ValueError(f"far reaches {farthest:g}, more than {MOST_STEPS} steps of {step:g}; bound the rays")
+    if not -nearest <= step * MAX_STEPS:
+        raise ValueError(f"near reaches {nearest:g}, more than {MAX_STEPS} steps of {step:g} behind the origin; bound the rays")
+    if not farthest <= step * MAX_STEPS:
+        raise ValueError(f"far reaches {farthest:g}, more than {MAX_STEPS} steps of {step:g}; bound the rays")
     if not (least >= 0 and most < 1):
         raise ValueError(f"jitter must lie in [0, 1), got {least:g} to {most:g}")
 

@@ -221,7 +221,7 @@ def _to_vertices(vertices: Tensor, faces: Tensor, corners: Tensor) -> Tensor:
     return gradient
 
 
-def _remember_edges(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _save_for_edges_backward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs[:4])
     ctx.settings = inputs[4:]
 
@@ -231,7 +231,7 @@ def _edges_gradient(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     return gradient, moved, None, None, None, None
 
 
-def _remember_depth(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _save_for_depth_backward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs[:5])
     ctx.perspective = inputs[5]
 
@@ -240,5 +240,5 @@ def _depth_gradient(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     return _depth_backward(gradient, *ctx.saved_tensors, ctx.perspective), None, None, None, None, None
 
 
-_follow.register_autograd(_edges_gradient, setup_context=_remember_edges)
-_depth.register_autograd(_depth_gradient, setup_context=_remember_depth)
+_follow.register_autograd(_edges_gradient, setup_context=_save_for_edges_backward)
+_depth.register_autograd(_depth_gradient, setup_context=_save_for_depth_backward)

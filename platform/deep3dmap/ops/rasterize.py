@@ -76,7 +76,7 @@ def rasterize_camera(
     seen = faces_in_view(vertices, faces, matrix, height, width, near)
     drawn = _drawn(seen.pixels(matrix), seen.faces, height, width, True, cull, backend)
     every = len(seen.source) == len(faces) and len(seen.corners) == 0
-    return drawn if every or len(seen.source) == 0 else _of_given(drawn, seen)
+    return drawn if every or len(seen.source) == 0 else _to_original_faces(drawn, seen)
 
 
 def _drawn(
@@ -133,13 +133,13 @@ def interpolate_at(
     return values.T
 
 
-def _of_given(fragments: Fragments, seen: FacesInView) -> Fragments:
+def _to_original_faces(fragments: Fragments, seen: FacesInView) -> Fragments:
     """Convert fragments of the clipped faces into fragments of the original faces."""
     # One lookup for all pixels, in a table whose first entry represents empty pixels.
     drawn = fragments.face_id.flatten() + 1
-    face_id = _led_by_none(seen.source).index_select(0, drawn).view_as(fragments.face_id)
+    face_id = _prepend_missing(seen.source).index_select(0, drawn).view_as(fragments.face_id)
     if len(seen.corners):
-        part = _led_by_none(seen.part)
+        part = _prepend_missing(seen.part)
         at = (part >= 0).index_select(0, drawn).nonzero()[:, 0]
         flat = fragments.barycentrics.view(-1, 3)
         corners = seen.corners.index_select(0, part.index_select(0, drawn.index_select(0, at)))
@@ -147,7 +147,7 @@ def _of_given(fragments: Fragments, seen: FacesInView) -> Fragments:
     return fragments._replace(face_id=face_id)
 
 
-def _led_by_none(table: Tensor) -> Tensor:
+def _prepend_missing(table: Tensor) -> Tensor:
     return torch.cat([table.new_full((1,), -1), table])
 
 

@@ -16,7 +16,7 @@ from deep3dmap.ops._registration import native_op
 from deep3dmap.ops._segments import scatter_sum, segments
 from deep3dmap.ops.rasterize import Cull
 
-MOST_FACES = 64
+MAX_FACES = 64
 GROUP = 256  # faces per bounding box in the CUDA kernel
 Order = Literal["depth", "distance"]
 
@@ -65,8 +65,8 @@ def rasterize_soft(
     _check(vertices, faces, height, width, faces_per_pixel, blur_radius, cull, ids=not by_kernel)
     shape, how = (height, width, faces_per_pixel), (blur_radius, perspective, clip_barycentrics)
     if chosen == "native":
-        *looks, face_id = _draw(vertices, faces, *shape, *how, int(cull == "back"), order == "distance")
-        return SoftFragments(face_id, *looks)
+        *evaluated, face_id = _draw(vertices, faces, *shape, *how, int(cull == "back"), order == "distance")
+        return SoftFragments(face_id, *evaluated)
     with torch.no_grad():
         face_id = reference.select_faces(vertices, faces, *shape, *how, cull == "back", order == "distance")
     return SoftFragments(face_id, *reference.evaluate_faces(vertices, faces, face_id, perspective, clip_barycentrics))
@@ -113,16 +113,16 @@ def _draw(
     if not vertices.is_cuda:
         face_id = torch.full(shape, -1, dtype=torch.int64)
         run_native("select_faces", vertices.device, *mesh, face_id, *how)
-        return *_looks(*mesh, face_id, perspective, clip), face_id
+        return *_evaluate_natively(*mesh, face_id, perspective, clip), face_id
     face_id = torch.empty(shape, dtype=torch.int64, device=vertices.device)
     groups = -(-len(faces) // GROUP)
     boxes = torch.empty(len(faces) + groups + 1, 4, dtype=torch.int32, device=vertices.device)
     run_native("select_faces", vertices.device, *mesh, boxes, face_id, *how)
-    looks = _looks(*mesh, face_id, perspective, clip)
+    evaluated = _evaluate_natively(*mesh, face_id, perspective, clip)
     # The kernel skips faces with invalid vertex ids and reports them in the last box.
     if boxes[-1, 0].item():
         check_mesh(vertices, faces)
-    return *looks, face_id
+    return *evaluated, face_id
 
 
 @_draw.register_fake
@@ -131,10 +131,10 @@ def _(
     cull: int, by_distance: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     face_id = torch.empty((height, width, count), dtype=torch.int64, device=vertices.device)
-    return *_empty_looks(vertices, face_id), face_id
+    return *_empty_evaluation(vertices, face_id), face_id
 
 
-def _remember_drawn(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
+def _save_for_drawn_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
     ctx.save_for_backward(*inputs[:2], output[3])
     ctx.mark_non_differentiable(output[3])
     blur_radius, perspective, clip = inputs[5:8]
@@ -145,30 +145,32 @@ def _drawn_backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
     return _evaluate_backward(*ctx.saved_tensors, *gradients[:3], *ctx.settings), *(None,) * 9
 
 
-_draw.register_autograd(_drawn_backward, setup_context=_remember_drawn)
+_draw.register_autograd(_drawn_backward, setup_context=_save_for_drawn_backward)
 
 
 @native_op("deep3dmap::evaluate_faces")
 def _evaluate(vertices: Tensor, faces: Tensor, face_id: Tensor, perspective: bool, clip: bool) -> tuple[Tensor, Tensor, Tensor]:
-    return _looks(vertices.contiguous(), faces.contiguous(), face_id.contiguous(), perspective, clip)
+    return _evaluate_natively(vertices.contiguous(), faces.contiguous(), face_id.contiguous(), perspective, clip)
 
 
 @_evaluate.register_fake
 def _(vertices: Tensor, faces: Tensor, face_id: Tensor, perspective: bool, clip: bool) -> tuple[Tensor, Tensor, Tensor]:
-    return _empty_looks(vertices, face_id)
+    return _empty_evaluation(vertices, face_id)
 
 
-def _looks(vertices: Tensor, faces: Tensor, face_id: Tensor, perspective: bool, clip: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _evaluate_natively(
+    vertices: Tensor, faces: Tensor, face_id: Tensor, perspective: bool, clip: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return depth, barycentrics and distance."""
-    looks = _empty_looks(vertices, face_id)
+    evaluated = _empty_evaluation(vertices, face_id)
     if not vertices.is_cuda:  # the CUDA kernel also writes empty entries
-        for one in looks:
+        for one in evaluated:
             one.zero_()
-    run_native("evaluate_faces", vertices.device, vertices, faces, face_id, *looks, perspective, clip)
-    return looks
+    run_native("evaluate_faces", vertices.device, vertices, faces, face_id, *evaluated, perspective, clip)
+    return evaluated
 
 
-def _empty_looks(vertices: Tensor, face_id: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _empty_evaluation(vertices: Tensor, face_id: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return vertices.new_empty(face_id.shape), vertices.new_empty(*face_id.shape, 3), vertices.new_empty(face_id.shape)
 
 
@@ -202,7 +204,9 @@ def _(
     return torch.empty_like(vertices, memory_format=torch.contiguous_format)
 
 
-def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, bool, bool], output: tuple[Tensor, Tensor, Tensor]) -> None:
+def _save_for_backward(
+    ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, bool, bool], output: tuple[Tensor, Tensor, Tensor]
+) -> None:
     ctx.save_for_backward(*inputs[:3])
     ctx.settings = inputs[3:]
 
@@ -214,7 +218,7 @@ def _backward(
     return gradient, None, None, None, None
 
 
-_evaluate.register_autograd(_backward, setup_context=_remember)
+_evaluate.register_autograd(_backward, setup_context=_save_for_backward)
 
 
 def _check(
@@ -222,8 +226,8 @@ def _check(
 ) -> None:
     check_mesh(vertices, faces, ids)
     check_image(height, width)
-    if not 1 <= faces_per_pixel <= MOST_FACES:
-        raise ValueError(f"faces_per_pixel must lie between 1 and {MOST_FACES}, got {faces_per_pixel}")
+    if not 1 <= faces_per_pixel <= MAX_FACES:
+        raise ValueError(f"faces_per_pixel must lie between 1 and {MAX_FACES}, got {faces_per_pixel}")
     if not (0 <= blur_radius < math.inf):
         raise ValueError(f"blur_radius must be a finite, non-negative number of pixels, got {blur_radius}")
     if cull not in ("none", "back"):

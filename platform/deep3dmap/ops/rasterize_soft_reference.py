@@ -8,7 +8,7 @@ from torch import Tensor
 
 NO_AREA = 1e-3
 NEAREST = 1e-8
-LEAST_CLIPPED = 1e-5
+MIN_CLIPPED_SUM = 1e-5
 PAIRS_AT_ONCE = 1 << 22
 
 
@@ -82,7 +82,7 @@ def look(corners: Tensor, perspective: bool, clip: bool) -> tuple[Tensor, Tensor
         barycentrics = top / torch.where(total.abs() > 1e-12, total, 1e-12)
     if clip:
         positive = barycentrics.clamp(min=0)
-        barycentrics = positive / positive.sum(-1, keepdim=True).clamp(min=LEAST_CLIPPED)
+        barycentrics = positive / positive.sum(-1, keepdim=True).clamp(min=MIN_CLIPPED_SUM)
     distance = _edge_distance(corners[..., :2], following)
     return (barycentrics * z).sum(-1), barycentrics, torch.where(inside, -distance, distance)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from deep3dmap.ops import tsdf_reference
 from deep3dmap.ops._backend import Backend, choose, run_native, small_matrix
 from deep3dmap.ops._checks import check_image
-from deep3dmap.ops._registration import changing_op
+from deep3dmap.ops._registration import mutating_op
 
 
 def integrate(
@@ -65,7 +65,7 @@ def integrate(
     run(*arguments, float(voxel_size), float(truncation), float(min(max_depth, 3e38)))
 
 
-@changing_op("deep3dmap::integrate", changed=("tsdf", "weight", "color"))
+@mutating_op("deep3dmap::integrate", mutated=("tsdf", "weight", "color"))
 def _native_integrate(
     tsdf: Tensor,
     weight: Tensor,

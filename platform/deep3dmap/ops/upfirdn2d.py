@@ -8,11 +8,11 @@ from torch import Tensor
 from deep3dmap.ops import upfirdn2d_reference as reference
 from deep3dmap.ops._backend import Backend, choose, run_native
 from deep3dmap.ops._checks import check_image
-from deep3dmap.ops._half import widened
+from deep3dmap.ops._half import upcast_half
 from deep3dmap.ops._registration import native_op
 
 Factors = int | Sequence[int]
-MOST_SAMPLES = 2**30  # along a side, including the inserted zeros: kernels use 32-bit indices
+MAX_SAMPLES = 2**30  # along a side, including the inserted zeros: kernels use 32-bit indices
 
 
 def upfirdn2d(
@@ -35,7 +35,7 @@ def upfirdn2d(
     """
     steps = (_pair("up", up), _pair("down", down))
     _check(images, kernel, steps, padding)
-    wide = widened(images)
+    wide = upcast_half(images)
     taps = kernel.detach().to(wide.dtype)
     if choose(backend, images.device.type) == "reference":
         return reference.upfirdn2d(wide, taps, *steps, tuple(padding)).to(images.dtype)
@@ -71,7 +71,7 @@ def _check(images: Tensor, kernel: Tensor, steps: tuple[tuple[int, int], ...], p
     spans = [
         side * up + sum(map(abs, pads)) for side, up, pads in zip(images.shape[:1:-1], steps[0], (padding[:2], padding[2:]))
     ]
-    if max(spans) > MOST_SAMPLES:
+    if max(spans) > MAX_SAMPLES:
         raise ValueError(f"images {tuple(images.shape)} upsampled by {steps[0]} and padded by {tuple(padding)} are too large")
     if min(output_size(images, kernel, steps, padding)) < 1:
         raise ValueError(f"nothing is left of images {tuple(images.shape)} after the kernel {tuple(kernel.shape)}: pad more")
@@ -93,7 +93,7 @@ def _(images: Tensor, kernel: Tensor, geometry: list[int], height: int, width: i
     return images.new_empty(*images.shape[:2], height, width)
 
 
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     images, kernel, ctx.geometry, *_ = inputs
     ctx.save_for_backward(kernel)
     ctx.size = images.shape[2:]
@@ -108,4 +108,4 @@ def _gradient(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     return _native(gradient, flipped, [down_x, down_y, up_x, up_y, *pads], *ctx.size), None, None, None, None
 
 
-_native.register_autograd(_gradient, setup_context=_remember)
+_native.register_autograd(_gradient, setup_context=_save_for_backward)

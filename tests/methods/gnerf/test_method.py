@@ -36,7 +36,7 @@ def fitted() -> GNeRF:
     torch.manual_seed(0)
     method = GNeRF(TINY)
     method.table = method._table(5)
-    method.table.poses_embed.data.copy_(method._guesses(5))
+    method.table.poses_embed.data.copy_(method._sample_poses(5))
     return method.eval()
 
 

@@ -45,7 +45,7 @@ def pair(scale: float = 1.0, unbounded: bool = False, **networks: nn.Module) -> 
 def test_a_uniform_medium_absorbs_by_the_law_of_beer_and_lambert(density: float) -> None:
     model = pair(coarse=Medium(density), fine=Medium(density))
     # From the first sample to the end of the box; the coarse one is half an interval after the beginning.
-    for seen, missed in zip(model.learn(AHEAD, None), (1 / 12, None)):
+    for seen, missed in zip(model.render_for_training(AHEAD, None), (1 / 12, None)):
         opacity = 1 - torch.exp(torch.tensor(-density * (2 - missed) if missed else -density * 2))
         expected = opacity * torch.tensor([0.2, 0.4, 0.6])
         close: dict[str, float] = {"atol": 1e-5, "rtol": 0} if missed else {"atol": 0.06, "rtol": 0}
@@ -58,7 +58,7 @@ def test_an_opaque_wall_is_as_far_as_it_is() -> None:
             return torch.where(positions[:, 2] < 0.2, self.amount, 0.0)
 
     model = pair(coarse=Wall(200.0), fine=Wall(200.0))
-    coarse, fine = model.learn(AHEAD, None)
+    coarse, fine = model.render_for_training(AHEAD, None)
     errors = [float((seen.depth[0] - (4 - 0.2)).abs().detach()) for seen in (coarse, fine)]
     assert errors[1] <= errors[0]
     assert errors[1] < 0.05
@@ -68,7 +68,7 @@ def test_an_opaque_wall_is_as_far_as_it_is() -> None:
 @pytest.mark.parametrize("unbounded", [False, True])
 def test_a_world_in_another_unit_gives_the_same_picture(unbounded: bool) -> None:
     ours, theirs = pair(1.0, unbounded), pair(50.0, unbounded)
-    first, second = ours.look(AHEAD), theirs.look(Rays(50 * EYES, AHEAD.directions))
+    first, second = ours.render(AHEAD), theirs.render(Rays(50 * EYES, AHEAD.directions))
     torch.testing.assert_close(first.color, second.color, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(50 * first.depth, second.depth, atol=1e-3, rtol=1e-4)
     places = torch.rand(20, 3, generator=torch.Generator().manual_seed(0)) - 0.5
@@ -80,7 +80,7 @@ def test_both_networks_learn_and_noise_repeats_with_its_generator() -> None:
     # Give both networks some density, regardless of their random initialisation.
     for network in (model.coarse, model.fine):
         nn.init.constant_(network.density_head.bias, 0.5)
-    drawn: list[Any] = [model.learn(AHEAD, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    drawn: list[Any] = [model.render_for_training(AHEAD, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
     assert torch.equal(drawn[0][1].color, drawn[1][1].color)
     assert not torch.equal(drawn[0][1].color, drawn[2][1].color)
     for seen, network, other in zip(drawn[0], (model.coarse, model.fine), (model.fine, model.coarse)):
@@ -93,5 +93,5 @@ def test_both_networks_learn_and_noise_repeats_with_its_generator() -> None:
 
 def test_a_ray_past_the_box_sees_nothing() -> None:
     model = pair(coarse=Medium(5.0), fine=Medium(5.0))
-    past = model.look(Rays(torch.tensor([[4.0, 0, 4]]), torch.tensor([[0.0, 0, -1]])))
+    past = model.render(Rays(torch.tensor([[4.0, 0, 4]]), torch.tensor([[0.0, 0, -1]])))
     assert past.opacity.item() == pytest.approx(0, abs=1e-6)

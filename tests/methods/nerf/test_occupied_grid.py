@@ -9,7 +9,7 @@ from torch import Tensor
 
 from deep3dmap.geometry.cameras import look_at
 from deep3dmap.methods.nerf.given_views import GivenViews
-from deep3dmap.methods.nerf.occupied_grid import ALL_CELLS_UNTIL, EVERYWHERE_UNTIL, LEAST_RAYS, OccupiedGrid, SeenField
+from deep3dmap.methods.nerf.occupied_grid import FULL_UPDATES_UNTIL, MIN_RAYS, WARM_UP_STEPS, OccupiedGrid, RenderedField
 from deep3dmap.methods.nerf.options import NeRFConfig
 from deep3dmap.methods.nerf.space import SceneBounds
 from deep3dmap.nn.radiance.packed_rendering import render_packed
@@ -55,7 +55,7 @@ def test_a_world_in_another_unit_gives_the_same_picture(unbounded: bool) -> None
     ours, theirs = grid(1.0, unbounded), grid(20.0, unbounded)
     ahead = torch.tensor([[0.0, 0, -1], [0, 0.1, -1]])
     ahead = ahead / ahead.norm(dim=1, keepdim=True)
-    first, second = ours.look(Rays(EYES, ahead)), theirs.look(Rays(20 * EYES, ahead))
+    first, second = ours.render(Rays(EYES, ahead)), theirs.render(Rays(20 * EYES, ahead))
     assert (first.opacity > 0.1).all()
     torch.testing.assert_close(first.color, second.color, atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(20 * first.depth, second.depth, atol=2e-2, rtol=1e-3)
@@ -72,9 +72,9 @@ def test_cells_are_looked_at_from_the_first_step_that_knows_something_and_every_
     for step in range(200):
         model.refresh(step, random())
         when += [step] * (len(looked) - len(when))
-    assert when == list(range(EVERYWHERE_UNTIL, 200, 16))
-    assert [share for step, share in zip(when, looked) if step < ALL_CELLS_UNTIL] == [1.0] * 5
-    assert {share for step, share in zip(when, looked) if step >= ALL_CELLS_UNTIL} == {0.25}
+    assert when == list(range(WARM_UP_STEPS, 200, 16))
+    assert [share for step, share in zip(when, looked) if step < FULL_UPDATES_UNTIL] == [1.0] * 5
+    assert {share for step, share in zip(when, looked) if step >= FULL_UPDATES_UNTIL} == {0.25}
 
 
 def test_a_field_that_vanished_everywhere_may_come_back() -> None:
@@ -83,19 +83,19 @@ def test_a_field_that_vanished_everywhere_may_come_back() -> None:
     with torch.no_grad():
         model.field.density_net[2].bias[0] = -1e4
     model.grid.density.zero_()
-    model.refresh(EVERYWHERE_UNTIL, random())
+    model.refresh(WARM_UP_STEPS, random())
     assert torch.equal(model.grid.occupied, model.grid.seen)
 
 
 def test_rays_of_a_step_follow_the_samples_of_the_last_one() -> None:
     model = grid()
-    assert model.rays_per_step() == LEAST_RAYS  # as if every ray had a sample at each of 64 steps
+    assert model.rays_per_step() == MIN_RAYS  # as if every ray had a sample at each of 64 steps
     model.samples_per_ray.fill_(4.0)
     assert model.rays_per_step() == 640 // 4
     model.samples_per_ray.fill_(0.0)
     assert model.rays_per_step() == 500
     ahead = Rays(EYES, torch.tensor([[0.0, 0, -1], [1, 0, 0]]))
-    (seen,) = model.learn(ahead, random())
+    (seen,) = model.render_for_training(ahead, random())
     assert seen.color.shape == (2, 3)
     # One ray crosses the box over 2 of its diagonal of 2 sqrt 3, the other misses it.
     assert float(model.samples_per_ray) == pytest.approx(64 / 3**0.5 / 2, abs=1)
@@ -115,37 +115,37 @@ def test_what_no_view_shows_is_left_out_for_good() -> None:
     assert model.grid.seen[3:5, 3:5].all()
     assert not model.grid.seen[0].any()
     assert torch.equal(model.grid.occupied, model.grid.seen)
-    model.refresh(EVERYWHERE_UNTIL, random())
+    model.refresh(WARM_UP_STEPS, random())
     assert not (model.grid.occupied & ~model.grid.seen).any()
 
 
 def test_a_field_counts_per_length_of_contracted_space() -> None:
     model = grid(unbounded=True)
-    seen, points = SeenField(model.field, view_dependent=True), places() * 6
+    seen, points = RenderedField(model.field, view_dependent=True), places() * 6
     farthest = points.abs().amax(1)
     expected = model.field.density(points) / farthest.clamp(min=1).square()
     torch.testing.assert_close(seen.density(points), expected)
     torch.testing.assert_close(seen(points, points / points.norm(dim=1, keepdim=True)).density, expected)
     bounded = grid()
-    torch.testing.assert_close(SeenField(bounded.field, True).density(places()), bounded.field.density(places()))
+    torch.testing.assert_close(RenderedField(bounded.field, True).density(places()), bounded.field.density(places()))
 
 
 def test_a_field_may_look_the_same_from_everywhere() -> None:
     model, points = grid(), places()
     directions = torch.nn.functional.normalize(torch.randn(2, 200, 3, generator=random()), dim=2)
     for dependent in (True, False):
-        first, second = (SeenField(model.field, dependent)(points, one).color for one in directions)
+        first, second = (RenderedField(model.field, dependent)(points, one).color for one in directions)
         assert torch.equal(first, second) is not dependent
 
 
 def test_the_spread_of_a_ray_is_the_double_sum_of_the_paper() -> None:
     rays = Rays(EYES, torch.tensor([[0.0, 0, -1], [0, 0, -1]]))
-    assert grid(unbounded=True).learn(rays, random())[0].spread is None
-    assert grid(distortion=0.01).learn(rays, random())[0].spread is None
+    assert grid(unbounded=True).render_for_training(rays, random())[0].spread is None
+    assert grid(distortion=0.01).render_for_training(rays, random())[0].spread is None
     model = grid(unbounded=True, distortion=0.01)
-    (seen,) = model.learn(rays, random())
+    (seen,) = model.render_for_training(rays, random())
     samples = model.grid.march(rays, model.space.near, model.space.far, random())
-    weights = render_packed(SeenField(model.field, True), rays, samples).weights.double()
+    weights = render_packed(RenderedField(model.field, True), rays, samples).weights.double()
     low, middle, high = (
         (1 / model.space.near - 1 / (samples.distances + side * samples.lengths / 2).double())
         / (1 / model.space.near - 1 / model.space.far)

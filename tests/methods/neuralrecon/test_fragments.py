@@ -217,7 +217,7 @@ def test_what_is_expected_is_made_once_and_elsewhere() -> None:
     cache: MemoryCache[int] = MemoryCache(lambda _: 1, limit=4)
     with ThreadPoolExecutor(1) as pool:
         for _ in range(2):
-            cache.expect("thread", threading.get_ident, pool)
+            cache.prefetch("thread", threading.get_ident, pool)
         assert cache.get("thread", lambda: 0) not in (0, threading.get_ident())
     assert cache.get("other", lambda: 7) == 7
 

@@ -29,25 +29,25 @@ def test_keys_number_the_box_in_row_major_order() -> None:
 def test_only_rows_inside_the_box_are_taken_and_replaced() -> None:
     table = GlobalMap(1)
     table.load_state({"coordinates": torch.tensor([[-8, 0, 8], [0, 0, 8]]).int(), "values": torch.tensor([[1.0], [2.0]])})
-    keys, values = table.take(BOX)
+    keys, values = table.read(BOX)
     assert keys.tolist() == [0]
     assert values.tolist() == [[1.0]]
-    table.put(BOX, torch.tensor([511]), torch.tensor([[3.0]]))
+    table.write(BOX, torch.tensor([511]), torch.tensor([[3.0]]))
     assert table.coordinates.tolist() == [[0, 0, 8], [-1, 7, 15]]
     assert table.values.tolist() == [[2.0], [3.0]]
 
 
 def test_other_rows_of_the_box_may_stay() -> None:
     table = GlobalMap(1)
-    table.put(BOX, torch.tensor([0, 1]), torch.tensor([[1.0], [2.0]]))
-    table.put(BOX, torch.tensor([2, 1]), torch.tensor([[4.0], [3.0]]), only_these=True)
-    keys, values = table.take(BOX)
+    table.write(BOX, torch.tensor([0, 1]), torch.tensor([[1.0], [2.0]]))
+    table.write(BOX, torch.tensor([2, 1]), torch.tensor([[4.0], [3.0]]), same_keys_only=True)
+    keys, values = table.read(BOX)
     assert dict(zip(keys.tolist(), values[:, 0].tolist())) == {0: 1.0, 1: 3.0, 2: 4.0}
 
 
 def test_what_is_kept_has_no_gradient() -> None:
     table = GlobalMap(1)
-    table.put(BOX, torch.tensor([0]), torch.ones(1, 1, requires_grad=True))
+    table.write(BOX, torch.tensor([0]), torch.ones(1, 1, requires_grad=True))
     assert not table.values.requires_grad
 
 

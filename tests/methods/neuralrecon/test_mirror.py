@@ -5,7 +5,7 @@ from sphere_scan import sphere_scan
 
 from deep3dmap.methods.neuralrecon.fragment_stream import FragmentStream
 from deep3dmap.methods.neuralrecon.fragments import FragmentConfig
-from deep3dmap.methods.neuralrecon.mirror import mirrored
+from deep3dmap.methods.neuralrecon.mirror import mirror_fragment
 from deep3dmap.methods.neuralrecon.voxel_grid import dense_grid, to_aligned_camera, world_positions
 from deep3dmap.ops.back_project import back_project
 
@@ -38,7 +38,7 @@ def lifted(fragment: dict[str, torch.Tensor], level: int) -> tuple[torch.Tensor,
 def test_each_level_sees_in_the_mirror_what_it_saw() -> None:
     torch.manual_seed(0)
     fragment = FragmentStream(OneScan(), {}, CONFIG)[0] | {"images": 255 * torch.rand(4, 3, 48, 64)}
-    image = mirrored(fragment, VOXEL)
+    image = mirror_fragment(fragment, VOXEL)
     for level in range(3):
         kept = 3 * (1 << level) + 1
         before, after = lifted(fragment, level), lifted(image, level)
@@ -57,7 +57,7 @@ def test_each_level_sees_in_the_mirror_what_it_saw() -> None:
 
 def test_the_mirror_image_of_a_mirror_image_is_what_it_was_where_the_coarsest_level_reaches() -> None:
     fragment = FragmentStream(OneScan(), {}, CONFIG)[0]
-    twice = mirrored(mirrored(fragment, VOXEL), VOXEL)
+    twice = mirror_fragment(mirror_fragment(fragment, VOXEL), VOXEL)
     assert torch.equal(twice["images"], fragment["images"])
     for name in ("projection", "world_to_aligned_camera"):
         torch.testing.assert_close(twice[name], fragment[name], atol=1e-3, rtol=1e-4)

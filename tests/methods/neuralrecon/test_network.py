@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from deep3dmap.core import UserError
-from deep3dmap.methods.neuralrecon.network import NeuralReconNetwork, fold_in, normalized_depth
+from deep3dmap.methods.neuralrecon.network import NeuralReconNetwork, integrate_output, normalized_depth
 from deep3dmap.methods.neuralrecon.network_config import NetworkConfig
 from deep3dmap.methods.neuralrecon.tsdf_map import TSDFMap
 
@@ -61,7 +61,7 @@ def test_a_level_that_ends_empty_leaves_losses_of_the_levels_reached(level: int,
     assert list(network.losses(output)) == [f"level_{at}" for at in range(level + 1)]
     torch.stack(list(network.losses(output).values())).sum().backward()
     surface = TSDFMap((8, 8, 8), 0.1)
-    fold_in(output, inputs(), surface)
+    integrate_output(output, inputs(), surface)
     assert len(surface.map) == 0
 
 

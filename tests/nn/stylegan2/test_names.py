@@ -12,7 +12,7 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.nn.official_checkpoints import fill
 from deep3dmap.nn.stylegan2 import Discriminator, Generator, StyleGAN2Size, load_discriminator, load_generator
 from deep3dmap.nn.stylegan2.names import to_our_names
-from deep3dmap.nn.stylegan2.network_files import size_of_generator
+from deep3dmap.nn.stylegan2.network_files import infer_generator_size
 
 SIZE = StyleGAN2Size(32, 16, 3, 128, 12)
 LINE = torch.tensor([1.0, 3, 3, 1])
@@ -127,7 +127,7 @@ def test_generators_come_back(convert: object) -> None:
     assert found.keys() == state.keys()
     for name, value in found.items():
         torch.testing.assert_close(value, state[name], atol=1e-6, rtol=0)
-    assert size_of_generator(found) == SIZE
+    assert infer_generator_size(found) == SIZE
 
 
 @pytest.mark.parametrize("convert", [nvlabs_discriminator, tensorflow_discriminator])
@@ -184,7 +184,7 @@ def test_every_size_has_its_layers(power: int) -> None:
     network = Generator(size)
     assert size.latents == 2 * power - 2
     assert len(network.synthesis.layers) == size.latents - 1
-    assert size_of_generator(network.state_dict()) == size
+    assert infer_generator_size(network.state_dict()) == size
     if power <= 8:
         assert network(torch.randn(1, 8)).shape == (1, 3, 2**power, 2**power)
         assert Discriminator(size)(torch.randn(2, 3, 2**power, 2**power)).shape == (2, 1)

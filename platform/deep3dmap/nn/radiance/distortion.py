@@ -13,13 +13,13 @@ def distortion(weights: Tensor, places: Tensor, lengths: Tensor, offsets: Tensor
     """
     rays = torch.repeat_interleave(torch.arange(len(offsets) - 1, device=offsets.device), offsets.diff())
     w, s = weights.double(), places.double()
-    before = _sums_before(w, offsets, rays)
-    moment = _sums_before(w * s, offsets, rays)
+    before = _exclusive_sums(w, offsets, rays)
+    moment = _exclusive_sums(w * s, offsets, rays)
     each = 2 * w * (s * before - moment) + w.square() * lengths.double() / 3
     return each.new_zeros(len(offsets) - 1).index_add(0, rays, each).to(weights)
 
 
-def _sums_before(values: Tensor, offsets: Tensor, rays: Tensor) -> Tensor:
+def _exclusive_sums(values: Tensor, offsets: Tensor, rays: Tensor) -> Tensor:
     """Return for each sample the sum of the preceding values on the same ray, (S,)."""
     total = torch.cat([values.new_zeros(1), values.cumsum(0)])
     return total[:-1] - total[offsets[:-1]][rays]

@@ -12,7 +12,7 @@ from deep3dmap.ops.march_rays import PackedSamples, march_rays
 from deep3dmap.render.volume import Rays
 
 DECAY = 0.95
-LEAST_THICKNESS = 0.01  # optical thickness per step below which a cell counts as empty (Instant-NGP, appendix E.2)
+MIN_THICKNESS = 0.01  # optical thickness per step below which a cell counts as empty (Instant-NGP, appendix E.2)
 
 
 class OccupancyGrid(nn.Module):
@@ -52,14 +52,14 @@ class OccupancyGrid(nn.Module):
         """Evaluate the field at a random point in a random fraction `share` of the cells, and update which are occupied.
 
         density_of: maps world points (N, 3) to density (N,). Each cell stores the maximum of its decayed and new optical
-        thickness per step, and is occupied if that exceeds `LEAST_THICKNESS` or the mean over all cells, whichever is less.
+        thickness per step, and is occupied if that exceeds `MIN_THICKNESS` or the mean over all cells, whichever is less.
         """
-        cells = self._chosen(generator, share)
-        places = self.box.from_cube((self._corner(cells) + self._random(len(cells), 3, generator)) / self.resolution)
+        cells = self._select_cells(generator, share)
+        places = self.box.from_cube((self._corner(cells) + self._random_uniform(len(cells), 3, generator)) / self.resolution)
         found = density_of(places) * self._step_at(places)
         flat = self.density.view(-1)
         flat[cells] = torch.maximum(flat[cells] * DECAY, found)
-        threshold = min(LEAST_THICKNESS, float(self.density[self.seen].mean())) if self.seen.any() else 0.0
+        threshold = min(MIN_THICKNESS, float(self.density[self.seen].mean())) if self.seen.any() else 0.0
         self.occupied = (self.density > threshold) & self.seen
 
     @torch.no_grad()
@@ -69,7 +69,7 @@ class OccupancyGrid(nn.Module):
         intrinsics: (V, 3, 3) pixels. camera_from_world: (V, 4, 4), OpenCV axes. A cell is seen by a camera if its bounding
         sphere intersects the camera's view frustum.
         """
-        centres, radius = self._balls()
+        centres, radius = self._bounding_spheres()
         visible = torch.zeros_like(radius, dtype=torch.bool)
         for matrix, pose in zip(intrinsics, camera_from_world):
             matrix, pose = matrix.to(centres), pose.to(centres)
@@ -83,7 +83,7 @@ class OccupancyGrid(nn.Module):
         self.seen = visible.view_as(self.seen)
         self.occupied = self.occupied & self.seen
 
-    def _balls(self) -> tuple[Tensor, Tensor]:
+    def _bounding_spheres(self) -> tuple[Tensor, Tensor]:
         """Return the centres (G^3, 3) of the cells in world coordinates, and the radii (G^3,) of their bounding spheres."""
         corners = self._corner(torch.arange(self.seen.numel(), device=self.seen.device))
         centres = self.box.from_cube((corners + 0.5) / self.resolution)
@@ -96,13 +96,13 @@ class OccupancyGrid(nn.Module):
             radius = torch.maximum(radius, (self.box.from_cube(places / self.resolution) - centres).norm(dim=1))
         return centres, radius
 
-    def _chosen(self, generator: torch.Generator, share: float) -> Tensor:
+    def _select_cells(self, generator: torch.Generator, share: float) -> Tensor:
         seen = self.seen.view(-1).nonzero()[:, 0]
         if share >= 1:
             return seen
-        return seen[self._random(len(seen), 1, generator)[:, 0] < share]
+        return seen[self._random_uniform(len(seen), 1, generator)[:, 0] < share]
 
-    def _random(self, rows: int, columns: int, generator: torch.Generator) -> Tensor:
+    def _random_uniform(self, rows: int, columns: int, generator: torch.Generator) -> Tensor:
         return torch.rand(rows, columns, generator=generator, device=generator.device).to(self.density.device)
 
     def _corner(self, cells: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from deep3dmap.render.quadrature import sample_depths
 
-LEAST_WEIGHT = 1e-5
+MIN_WEIGHT = 1e-5
 
 
 def even_distances(near: Tensor, far: Tensor, count: int) -> Tensor:
@@ -22,7 +22,7 @@ def stratified_distances(near: Tensor, far: Tensor, count: int, generator: torch
     return sample_depths(even_distances(near, far, count + 1), generator)
 
 
-def sample_pdf(edges: Tensor, weights: Tensor, uniforms: Tensor, least: float = LEAST_WEIGHT) -> Tensor:
+def sample_pdf(edges: Tensor, weights: Tensor, uniforms: Tensor, least: float = MIN_WEIGHT) -> Tensor:
     """Draw (N, S) samples from piecewise constant densities by inverting their CDF at uniforms (N, S) in [0, 1].
 
     edges: (N, B + 1) of the bins. weights: (N, B), unnormalised; `least` is added to each, so that a ray without weight is

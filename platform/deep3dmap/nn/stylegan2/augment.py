@@ -89,7 +89,7 @@ class Augmentation:
         if self.invert_luma:
             total = (one - 2 * draw.integer(2)[:, None, None] * luma) @ total
         if self.hue:
-            total = _turn_about(grey, draw.uniform(1)[:, 0] * math.pi) @ total
+            total = _rotation_about(grey, draw.uniform(1)[:, 0] * math.pi) @ total
         if self.saturation:
             factor = 2 ** draw.normal(self.saturation)
             keep = torch.diag(torch.tensor([0.0, 0, 0, 1])) + luma
@@ -105,19 +105,19 @@ class _Draw:
     probability: float
     generator: torch.Generator | None
 
-    def _applied(self, values: Tensor, probability: float | None = None) -> Tensor:
+    def _apply_at_random(self, values: Tensor, probability: float | None = None) -> Tensor:
         here = torch.rand(self.count, generator=self.generator) < (self.probability if probability is None else probability)
         return torch.where(here.reshape(-1, *[1] * (values.dim() - 1)), values, 0)
 
     def integer(self, below: int) -> Tensor:
-        return self._applied(torch.floor(torch.rand(self.count, generator=self.generator) * below))
+        return self._apply_at_random(torch.floor(torch.rand(self.count, generator=self.generator) * below))
 
     def uniform(self, columns: int, probability: float | None = None) -> Tensor:
-        return self._applied(torch.rand(self.count, columns, generator=self.generator) * 2 - 1, probability)
+        return self._apply_at_random(torch.rand(self.count, columns, generator=self.generator) * 2 - 1, probability)
 
     def normal(self, deviation: float, columns: int | None = None) -> Tensor:
         shape = (self.count,) if columns is None else (self.count, columns)
-        return self._applied(torch.randn(shape, generator=self.generator) * deviation)
+        return self._apply_at_random(torch.randn(shape, generator=self.generator) * deviation)
 
 
 def _matrix(rows: list[list[Tensor]]) -> Tensor:
@@ -138,7 +138,7 @@ def _rotation(angle: Tensor) -> Tensor:
     return _matrix([[angle.cos(), -angle.sin(), zero], [angle.sin(), angle.cos(), zero], [zero, zero, one]])
 
 
-def _turn_about(axis: Tensor, angle: Tensor) -> Tensor:
+def _rotation_about(axis: Tensor, angle: Tensor) -> Tensor:
     """Return matrices (N, 4, 4) that rotate colours about a unit axis (Rodrigues)."""
     x, y, z = axis.tolist()
     cross = torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]])

@@ -14,7 +14,7 @@ from deep3dmap.nn.stylegan2.resample import BINOMIAL
 Part = Literal["generator", "discriminator"]
 
 
-def _own_filter(kernel: Tensor) -> Tensor:
+def _check_filter(kernel: Tensor) -> Tensor:
     line = torch.tensor(BINOMIAL)
     ours = line if kernel.dim() == 1 else torch.outer(line, line)
     if kernel.shape != ours.shape or not torch.allclose(kernel.float() / kernel.sum(), ours / ours.sum(), atol=1e-6):
@@ -29,7 +29,7 @@ _CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
     "picture": lambda value: value[None, None],
     "scalar": lambda value: value.reshape(()),
     "flat": lambda value: value.flatten(),
-    "filter": _own_filter,
+    "filter": _check_filter,
     "linear": lambda value: value.T,
     "one": lambda value: value + 1,
     "kernel": lambda value: value.permute(3, 2, 0, 1),

@@ -35,19 +35,21 @@ def load_discriminator(path: Path) -> Discriminator:
 
 def generator_of(state: Mapping[str, Tensor], source: str) -> Generator:
     """Build the generator from its tensors (our names). Raises UserError naming the source if they are inconsistent."""
-    network = Generator(_sized(size_of_generator, state, source))
+    network = Generator(_infer_size(infer_generator_size, state, source))
     fill(network, state, source)
     return network
 
 
 def discriminator_of(state: Mapping[str, Tensor], source: str) -> Discriminator:
     """Build the discriminator from its tensors (our names); raises as `generator_of` does."""
-    network = Discriminator(_sized(size_of_discriminator, state, source))
+    network = Discriminator(_infer_size(infer_discriminator_size, state, source))
     fill(network, state, source)
     return network
 
 
-def _sized(read: Callable[[Mapping[str, Tensor]], StyleGAN2Size], state: Mapping[str, Tensor], source: str) -> StyleGAN2Size:
+def _infer_size(
+    read: Callable[[Mapping[str, Tensor]], StyleGAN2Size], state: Mapping[str, Tensor], source: str
+) -> StyleGAN2Size:
     try:
         return read(state)
     except UserError as error:
@@ -62,7 +64,7 @@ def state_from_file(path: Path, part: Part) -> dict[str, Tensor]:
     # rosinality's files also contain the options of the training program.
     with torch.serialization.safe_globals([argparse.Namespace]):
         content = read_weights(path)
-    state = _network_in(content, part)
+    state = _find_network(content, part)
     if state is None:
         raise UserError(f"{path}: contains no {part}; expected its tensors, also under the key {' or '.join(_PLACES[part])}")
     try:
@@ -71,7 +73,7 @@ def state_from_file(path: Path, part: Part) -> dict[str, Tensor]:
         raise UserError(f"{path}: {error}") from None
 
 
-def _network_in(content: Any, part: Part) -> Mapping[str, Tensor] | None:
+def _find_network(content: Any, part: Part) -> Mapping[str, Tensor] | None:
     if not isinstance(content, Mapping):
         return None
     for place in _PLACES[part]:
@@ -80,20 +82,22 @@ def _network_in(content: Any, part: Part) -> Mapping[str, Tensor] | None:
     return content if content and is_state_dict(content) else None
 
 
-def size_of_generator(state: Mapping[str, Tensor]) -> StyleGAN2Size:
+def infer_generator_size(state: Mapping[str, Tensor]) -> StyleGAN2Size:
     """Infer the size from a generator's tensors (our names). Raises UserError for channel counts that match no size."""
     pictures = _count(state, "synthesis.to_rgb.")
-    channels = {2 ** (block + 2): len(_need(state, f"synthesis.layers.{2 * block}.bias")) for block in range(pictures)}
-    style = len(_need(state, "mapping.layers.0.bias"))
+    channels = {
+        2 ** (block + 2): len(_require_tensor(state, f"synthesis.layers.{2 * block}.bias")) for block in range(pictures)
+    }
+    style = len(_require_tensor(state, "mapping.layers.0.bias"))
     return _size(channels, style, _count(state, "mapping.layers."))
 
 
-def size_of_discriminator(state: Mapping[str, Tensor]) -> StyleGAN2Size:
+def infer_discriminator_size(state: Mapping[str, Tensor]) -> StyleGAN2Size:
     """Infer the size from a discriminator's tensors (our names); style_dim and mapping_layers are not meaningful."""
     blocks = _count(state, "blocks.")
     top = 2 ** (blocks + 2)
-    channels = {top: len(_need(state, "from_rgb.bias"))}
-    channels |= {top // 2 ** (block + 1): len(_need(state, f"blocks.{block}.second.bias")) for block in range(blocks)}
+    channels = {top: len(_require_tensor(state, "from_rgb.bias"))}
+    channels |= {top // 2 ** (block + 1): len(_require_tensor(state, f"blocks.{block}.second.bias")) for block in range(blocks)}
     return _size(channels, 512, 8)
 
 
@@ -101,7 +105,7 @@ def _count(state: Mapping[str, Tensor], start: str) -> int:
     return len({name.removeprefix(start).split(".")[0] for name in state if name.startswith(start)})
 
 
-def _need(state: Mapping[str, Tensor], name: str) -> Tensor:
+def _require_tensor(state: Mapping[str, Tensor], name: str) -> Tensor:
     if name not in state:
         raise UserError(f"the tensor '{name}' is missing")
     return state[name]

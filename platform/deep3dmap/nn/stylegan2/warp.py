@@ -67,18 +67,18 @@ class _Sample(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return _Spread.apply(gradients[0], ctx.saved_tensors[0], ctx.shape), None
+        return _SampleAdjoint.apply(gradients[0], ctx.saved_tensors[0], ctx.shape), None
 
 
-class _Spread(torch.autograd.Function):
+class _SampleAdjoint(torch.autograd.Function):
     """The adjoint of `_Sample`."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, grid: Tensor, shape: torch.Size) -> Tensor:
         ctx.save_for_backward(grid)
         blank = values.new_zeros(1).expand(shape)
-        wanted = [True, False]
-        return torch.ops.aten.grid_sampler_2d_backward(values.contiguous(), blank, grid, 0, 0, False, wanted)[0]
+        needed = [True, False]
+        return torch.ops.aten.grid_sampler_2d_backward(values.contiguous(), blank, grid, 0, 0, False, needed)[0]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:

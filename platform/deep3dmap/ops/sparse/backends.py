@@ -27,19 +27,19 @@ def choose(backend: SparseBackend, kernel: str, device: torch.device, dtype: tor
         raise ValueError(f"backend must be auto, native, reference, spconv or torchsparse, not '{backend}'")
     if backend == "reference":
         return "reference"
-    takes_type = dtype in (None, torch.float32) or (backend not in PEERS and _takes_half(kernel, device, dtype))
+    supports_type = dtype in (None, torch.float32) or (backend not in PEERS and _supports_half(kernel, device, dtype))
     if backend != "auto":
         _check_present(backend, kernel, device)
-        if not takes_type:
+        if not supports_type:
             raise ValueError(f"backend {backend} supports float32, got {dtype}; use backend=reference")
         return backend
     if not _has_native(kernel, device):
         _backend._warn_once(f"no native {kernel} was built for {device.type} tensors")
         return "reference"
-    return "native" if takes_type else "reference"
+    return "native" if supports_type else "reference"
 
 
-def choose_own(backend: SparseBackend, kernel: str, device: torch.device, dtype: torch.dtype | None = None) -> str:
+def choose_without_peers(backend: SparseBackend, kernel: str, device: torch.device, dtype: torch.dtype | None = None) -> str:
     """Resolve the backend of a kernel other than the convolution; spconv and torchsparse provide only the convolution."""
     return choose("auto" if backend in PEERS else backend, kernel, device, dtype)
 
@@ -50,8 +50,8 @@ def available_sparse_backends(device: torch.device | str = "cpu") -> tuple[str, 
     return (*native, "reference", *(name for name in PEERS if _installed(name)))
 
 
-def _takes_half(kernel: str, device: torch.device, dtype: torch.dtype | None) -> bool:
-    return kernel == "sparse_conv_forward" and dtype in HALF_TYPES and tensor_cores.take(device, dtype)
+def _supports_half(kernel: str, device: torch.device, dtype: torch.dtype | None) -> bool:
+    return kernel == "sparse_conv_forward" and dtype in HALF_TYPES and tensor_cores.is_supported(device, dtype)
 
 
 def _has_native(kernel: str, device: torch.device) -> bool:

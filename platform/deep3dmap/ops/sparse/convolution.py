@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from deep3dmap.ops._half import widened
+from deep3dmap.ops._half import upcast_half
 from deep3dmap.ops.sparse import native_features, peers, reference
 from deep3dmap.ops.sparse.backends import SparseBackend, choose
 from deep3dmap.ops.sparse.maps import KernelMap
@@ -36,7 +36,7 @@ def sparse_conv3d(features: Tensor, weight: Tensor, kernel_map: KernelMap, backe
 
 
 def _cast(values: Tensor) -> Tensor:
-    return values.to(torch.get_autocast_dtype("cuda")) if values.is_cuda else widened(values)
+    return values.to(torch.get_autocast_dtype("cuda")) if values.is_cuda else upcast_half(values)
 
 
 def _check(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> None:

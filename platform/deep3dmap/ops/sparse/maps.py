@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.ops.sparse import native_maps, reference
-from deep3dmap.ops.sparse.backends import SparseBackend, choose_own
+from deep3dmap.ops.sparse.backends import SparseBackend, choose_without_peers
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class KernelMap:
 
     def reversed(self) -> "KernelMap":
         """Return the map of the transposed convolution, from the outputs back to the inputs."""
-        return KernelMap._of(self.out_rows, self.in_rows, self.splits, self.outputs, self.inputs)
+        return KernelMap._from_valid(self.out_rows, self.in_rows, self.splits, self.outputs, self.inputs)
 
     @classmethod
-    def _of(cls, in_rows: Tensor, out_rows: Tensor, splits: Tensor, inputs: int, outputs: int) -> "KernelMap":
+    def _from_valid(cls, in_rows: Tensor, out_rows: Tensor, splits: Tensor, inputs: int, outputs: int) -> "KernelMap":
         """Create a map from fields known to be valid: checking the rows would synchronise with the device each time."""
-        made = object.__new__(cls)
-        made.__dict__.update(in_rows=in_rows, out_rows=out_rows, splits=splits, inputs=inputs, outputs=outputs)
-        return made
+        instance = object.__new__(cls)
+        instance.__dict__.update(in_rows=in_rows, out_rows=out_rows, splits=splits, inputs=inputs, outputs=outputs)
+        return instance
 
 
 def unique_coordinates(coordinates: Tensor) -> tuple[Tensor, Tensor]:
@@ -67,7 +67,7 @@ def lookup(coordinates: Tensor, queries: Tensor, backend: SparseBackend = "auto"
     """
     check_coordinates("coordinates", coordinates)
     check_rows("queries", queries)
-    if choose_own(backend, "sparse_lookup", coordinates.device) == "reference":
+    if choose_without_peers(backend, "sparse_lookup", coordinates.device) == "reference":
         return reference.lookup(coordinates, queries)
     rows: Tensor = native_maps.lookup(coordinates, queries)
     return rows
@@ -110,7 +110,7 @@ def kernel_map(in_coordinates: Tensor, out_coordinates: Tensor, offsets: Tensor,
         check_rows(name, coordinates)
     if offsets.dtype != torch.int32 or offsets.dim() != 2 or offsets.shape[1] != 3:
         raise ValueError(f"offsets must be int32 (K, 3), got {offsets.dtype} {tuple(offsets.shape)}")
-    native_runs = choose_own(backend, "sparse_neighbours", in_coordinates.device) == "native"
+    native_runs = choose_without_peers(backend, "sparse_neighbours", in_coordinates.device) == "native"
     run = native_maps.kernel_pairs if native_runs else reference.kernel_pairs
     # On CUDA the kernel checks the coordinates, which avoids a synchronisation.
     if not (native_runs and in_coordinates.is_cuda):
@@ -123,7 +123,7 @@ def kernel_map(in_coordinates: Tensor, out_coordinates: Tensor, offsets: Tensor,
             check_coordinates(name, coordinates)
         raise
     splits = torch.tensor([0, *sizes], dtype=torch.int64).cumsum(0)
-    return KernelMap._of(in_rows, out_rows, splits, len(in_coordinates), len(out_coordinates))
+    return KernelMap._from_valid(in_rows, out_rows, splits, len(in_coordinates), len(out_coordinates))
 
 
 def _check_range(name: str, rows: Tensor, count: int) -> None:

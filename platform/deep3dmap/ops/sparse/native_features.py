@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.ops._backend import run_native
-from deep3dmap.ops._fixed import wanted
+from deep3dmap.ops._fixed import needs_fixed_sums
 from deep3dmap.ops._registration import native_op
 from deep3dmap.ops._segments import scatter_sum
 from deep3dmap.ops.sparse import tensor_cores
@@ -18,7 +18,7 @@ from deep3dmap.ops.sparse import tensor_cores
 @native_op("deep3dmap::sparse_convolve")
 def convolve(features: Tensor, weight: Tensor, in_rows: Tensor, out_rows: Tensor, splits: Tensor, outputs: int) -> Tensor:
     """Compute the same result as `reference.convolve`."""
-    if tensor_cores.take(features.device, features.dtype):
+    if tensor_cores.is_supported(features.device, features.dtype):
         return tensor_cores.convolve(features, weight, in_rows, out_rows, splits, outputs)
     result = features.new_empty(outputs, weight.shape[2])
     _run("sparse_conv_forward", features, weight, in_rows, out_rows, splits, result)
@@ -33,7 +33,7 @@ def _(features: Tensor, weight: Tensor, in_rows: Tensor, out_rows: Tensor, split
 @native_op("deep3dmap::sparse_convolve_weight_gradient")
 def weight_gradient(features: Tensor, gradient: Tensor, in_rows: Tensor, out_rows: Tensor, splits: Tensor) -> Tensor:
     """Return the gradient with respect to the weight, (K, Cin, Cout)."""
-    if tensor_cores.take(features.device, features.dtype):
+    if tensor_cores.is_supported(features.device, features.dtype):
         return tensor_cores.weight_gradient(features, gradient, in_rows, out_rows, splits)
     result = features.new_empty(len(splits) - 1, features.shape[1], gradient.shape[1])
     _run("sparse_conv_weight_gradient", features, gradient, in_rows, out_rows, splits, result)
@@ -45,7 +45,7 @@ def _(features: Tensor, gradient: Tensor, in_rows: Tensor, out_rows: Tensor, spl
     return features.new_empty(splits.shape[0] - 1, features.shape[1], gradient.shape[1])
 
 
-def _keep_convolution(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _save_for_convolution_backward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs[:5])
 
 
@@ -59,10 +59,10 @@ def _convolution_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ..
     return of_features, of_weight, None, None, None, None
 
 
-convolve.register_autograd(_convolution_backward, setup_context=_keep_convolution)
+convolve.register_autograd(_convolution_backward, setup_context=_save_for_convolution_backward)
 
 
-def _keep_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _save_for_gradient_backward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs)
 
 
@@ -76,7 +76,7 @@ def _gradient_backward(ctx: Any, twice: Tensor) -> tuple[Tensor | None, ...]:
     return of_features, of_gradient, None, None, None
 
 
-weight_gradient.register_autograd(_gradient_backward, setup_context=_keep_gradient)
+weight_gradient.register_autograd(_gradient_backward, setup_context=_save_for_gradient_backward)
 
 
 @native_op("deep3dmap::sparse_voxelize")
@@ -85,7 +85,7 @@ def voxelize(features: Tensor, rows: Tensor, cells: int) -> tuple[Tensor, Tensor
     mean = features.new_empty(cells, features.shape[1])
     counts = torch.empty(cells, dtype=torch.int32, device=features.device)
     _run("sparse_voxelize_forward", features, rows, mean, counts)
-    if wanted(features):
+    if needs_fixed_sums(features):
         mean = scatter_sum(features, rows, cells) / counts.clamp(min=1)[:, None]
     return mean, counts
 
@@ -108,7 +108,7 @@ def _(gradient: Tensor, rows: Tensor, counts: Tensor) -> Tensor:
     return gradient.new_empty(rows.shape[0], gradient.shape[1])
 
 
-def _keep_voxelization(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+def _save_for_voxelization_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     ctx.save_for_backward(inputs[1], output[1])
     ctx.mark_non_differentiable(output[1])
 
@@ -117,7 +117,7 @@ def _voxelization_backward(ctx: Any, gradient: Tensor, _: Tensor | None) -> tupl
     return voxelize_backward(gradient, *ctx.saved_tensors), None, None
 
 
-voxelize.register_autograd(_voxelization_backward, setup_context=_keep_voxelization)
+voxelize.register_autograd(_voxelization_backward, setup_context=_save_for_voxelization_backward)
 
 
 @native_op("deep3dmap::sparse_devoxelize")
@@ -136,7 +136,7 @@ def _(features: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
 @native_op("deep3dmap::sparse_devoxelize_backward")
 def devoxelize_backward(gradient: Tensor, rows: Tensor, weights: Tensor, cells: int) -> Tensor:
     """Return the gradient with respect to the cells' features, (cells, C)."""
-    if wanted(gradient):
+    if needs_fixed_sums(gradient):
         return scatter_sum(gradient, rows.reshape(-1), cells, weights.reshape(-1))
     result = gradient.new_empty(cells, gradient.shape[1])
     _run("sparse_devoxelize_backward", gradient, rows, weights, result)
@@ -148,7 +148,7 @@ def _(gradient: Tensor, rows: Tensor, weights: Tensor, cells: int) -> Tensor:
     return gradient.new_empty(cells, gradient.shape[1])
 
 
-def _keep_samples(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _save_for_samples_backward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs[1:])
     ctx.cells = inputs[0].shape[0]
 
@@ -157,7 +157,7 @@ def _samples_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
     return devoxelize_backward(gradient, *ctx.saved_tensors, ctx.cells), None, None
 
 
-devoxelize.register_autograd(_samples_backward, setup_context=_keep_samples)
+devoxelize.register_autograd(_samples_backward, setup_context=_save_for_samples_backward)
 
 
 def _run(kernel: str, *arguments: Tensor) -> None:

@@ -19,7 +19,7 @@ def spconv_convolve(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> 
     sizes = kernel_map.splits.diff()
     longest = max(int(sizes.max()), 1)
     if len(features) == 0 or not kernel_map.outputs:
-        return _nothing(features, weight, kernel_map.outputs)
+        return _empty_result(features, weight, kernel_map.outputs)
     pairs = torch.full((2, len(sizes), longest), -1, dtype=torch.int32)
     filled = torch.arange(longest) < sizes[:, None]
     pairs[0, filled], pairs[1, filled] = kernel_map.in_rows.cpu(), kernel_map.out_rows.cpu()
@@ -33,7 +33,7 @@ def spconv_convolve(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> 
 def torchsparse_convolve(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
     """Convolve with torchsparse 1.4 or 2.1 (MIT), gather-scatter; float32, arguments as in `sparse_conv3d`."""
     if len(features) == 0 or not kernel_map.outputs or not len(kernel_map.in_rows):
-        return _nothing(features, weight, kernel_map.outputs)
+        return _empty_result(features, weight, kernel_map.outputs)
     result: Tensor = _Torchsparse.apply(features, weight, kernel_map)
     return result
 
@@ -83,5 +83,5 @@ def _kernel(library: Any, direction: str, device: torch.device) -> Any:
     return getattr(library, new) if hasattr(library, new) else getattr(library, f"convolution_{direction}_{device.type}")
 
 
-def _nothing(features: Tensor, weight: Tensor, outputs: int) -> Tensor:
+def _empty_result(features: Tensor, weight: Tensor, outputs: int) -> Tensor:
     return features.new_zeros(outputs, weight.shape[2]) + 0 * (features.sum() + weight.sum())

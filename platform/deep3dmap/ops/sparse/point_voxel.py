@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from deep3dmap.ops._half import widened
+from deep3dmap.ops._half import upcast_half
 from deep3dmap.ops.sparse import native_features, native_maps, reference
-from deep3dmap.ops.sparse.backends import SparseBackend, choose_own
+from deep3dmap.ops.sparse.backends import SparseBackend, choose_without_peers
 from deep3dmap.ops.sparse.maps import check_coordinates
 
 
@@ -22,8 +22,8 @@ def voxelize_mean(features: Tensor, rows: Tensor, cells: int, backend: SparseBac
         raise ValueError(f"features must be (P, C) and rows int64 (P,), got {found}")
     if not known:
         _check_range(rows, cells)
-    features = widened(features)
-    if choose_own(backend, "sparse_voxelize_forward", features.device, features.dtype) == "reference":
+    features = upcast_half(features)
+    if choose_without_peers(backend, "sparse_voxelize_forward", features.device, features.dtype) == "reference":
         return reference.voxelize_mean(features, rows, cells)
     mean: Tensor = native_features.voxelize(features, rows, cells)[0]
     return mean
@@ -49,7 +49,7 @@ def trilinear_map(
         raise ValueError(f"stride must be positive, got {stride}")
     if not bool(torch.isfinite(positions).all()):
         raise ValueError("positions must be finite")
-    native_runs = choose_own(backend, "sparse_lookup", coordinates.device) == "native"
+    native_runs = choose_without_peers(backend, "sparse_lookup", coordinates.device) == "native"
     find = native_maps.neighbours if native_runs else None
     return reference.trilinear_map(positions.detach(), batch, coordinates, stride, find)
 
@@ -66,9 +66,9 @@ def devoxelize(features: Tensor, rows: Tensor, weights: Tensor, backend: SparseB
         raise ValueError(f"features must be (N, C), rows int64 (P, 8), weights (P, 8), got {found}")
     if not known:
         _check_range(rows, len(features))
-    features = widened(features)
+    features = upcast_half(features)
     # Only the reference supports gradients with respect to the weights.
-    chosen = choose_own(backend, "sparse_devoxelize_forward", features.device, features.dtype)
+    chosen = choose_without_peers(backend, "sparse_devoxelize_forward", features.device, features.dtype)
     if weights.requires_grad or chosen == "reference":
         return reference.devoxelize(features, rows, weights)
     sampled: Tensor = native_features.devoxelize(features, rows, weights.to(features.dtype))

@@ -119,8 +119,8 @@ def neighbours(coordinates: Tensor, centres: Tensor, offsets: Sequence[Sequence[
         yield found if roomy else torch.where(in_range(centres + shift), found, ABSENT)
 
 
-def _find(keys: Tensor, order: Tensor, wanted: Tensor) -> Tensor:
+def _find(keys: Tensor, order: Tensor, queries: Tensor) -> Tensor:
     if len(keys) == 0:
-        return torch.full_like(wanted, ABSENT)
-    place = torch.searchsorted(keys, wanted).clamp_(max=len(keys) - 1)
-    return torch.where(keys[place] == wanted, order[place], ABSENT)
+        return torch.full_like(queries, ABSENT)
+    place = torch.searchsorted(keys, queries).clamp_(max=len(keys) - 1)
+    return torch.where(keys[place] == queries, order[place], ABSENT)

@@ -8,11 +8,11 @@ from deep3dmap.ops._backend import native, run_native
 from deep3dmap.ops._half import HALF_TYPES
 
 PIECE = 16  # bytes per vectorised copy
-SEGMENT, MOST_SEGMENTS = 32, 800  # for the weight gradient: pairs per step, and thread blocks that share the pairs
+SEGMENT, MAX_SEGMENTS = 32, 800  # for the weight gradient: pairs per step, and thread blocks that share the pairs
 SCRATCH = 1 << 26  # bytes for partial sums; exceeded only if one sum per offset needs more
 
 
-def take(device: torch.device, dtype: torch.dtype) -> bool:
+def is_supported(device: torch.device, dtype: torch.dtype) -> bool:
     """Return whether the kernels support this device and type."""
     if device.type != "cuda" or dtype not in (torch.float32, *HALF_TYPES):
         return False
@@ -31,8 +31,8 @@ def convolve(features: Tensor, weight: Tensor, in_rows: Tensor, out_rows: Tensor
     table = torch.empty(len(splits) - 1, outputs, dtype=torch.int32, device=features.device)
     result = features.new_empty(outputs, weight.shape[2])
     given = (
-        _pieces(features),
-        _pieces(weight.transpose(1, 2)),
+        _align_rows(features),
+        _align_rows(weight.transpose(1, 2)),
         in_rows.contiguous(),
         out_rows.contiguous(),
         splits.contiguous(),
@@ -43,10 +43,10 @@ def convolve(features: Tensor, weight: Tensor, in_rows: Tensor, out_rows: Tensor
 
 def weight_gradient(features: Tensor, gradient: Tensor, in_rows: Tensor, out_rows: Tensor, splits: Tensor) -> Tensor:
     """Return the gradient with respect to the weight, (K, Cin, Cout), in the type of features."""
-    left, right = _pieces(features), _pieces(gradient)
+    left, right = _align_rows(features), _align_rows(gradient)
     sizes = splits.diff()
     slice_bytes = left.shape[1] * right.shape[1] * 4
-    shares = max(1, min(MOST_SEGMENTS, SCRATCH // max(slice_bytes, 1)))
+    shares = max(1, min(MAX_SEGMENTS, SCRATCH // max(slice_bytes, 1)))
     length = SEGMENT * max(8, -(-len(in_rows) // (shares * SEGMENT)))
     sums = torch.empty(
         int((sizes + length - 1).div(length, rounding_mode="floor").sum()), left.shape[1], right.shape[1], device=left.device
@@ -57,7 +57,7 @@ def weight_gradient(features: Tensor, gradient: Tensor, in_rows: Tensor, out_row
     return result[:, : features.shape[1], : gradient.shape[1]].contiguous()
 
 
-def _pieces(values: Tensor) -> Tensor:
+def _align_rows(values: Tensor) -> Tensor:
     """Return the values with rows zero-padded to whole pieces and the memory aligned for vectorised copies."""
     missing = -values.shape[-1] % (PIECE // values.element_size())
     whole = functional.pad(values, (0, missing)).contiguous() if missing else values.contiguous()
