@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import resources
 
 from deep3dmap.cli.arguments import VerbParser
-from deep3dmap.cli.leaderboard import existing_place
+from deep3dmap.cli.leaderboard import existing_location
 from deep3dmap.core.errors import UserError
 from deep3dmap.data.cache import default_cache
 
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--export", metavar="FOLDER", help="write a static site into FOLDER instead of serving")
     parser.add_argument("--host", action="append", default=[], help="additional host name under which browsers may reach it")
     flags, pairs = parser.parse(argv)
-    uri = existing_place(pairs)
+    uri = existing_location(pairs)
     if flags.export is not None:
         os.execve(sys.executable, export_command(uri, flags.export), dict(os.environ))
     _check_free(flags.address, flags.port)
