@@ -18,7 +18,7 @@ from deep3dmap.dashboard.site.shell import page, table
 from deep3dmap.results.attempt_numbers import check_id
 from deep3dmap.results.detail import detail_of
 from deep3dmap.results.export import significant
-from deep3dmap.results.kept_scenes import KeptScene, kept_scenes
+from deep3dmap.results.kept_scenes import SavedScene, find_saved_scenes
 from deep3dmap.results.schema import JSON_COLUMNS
 from deep3dmap.results.store import ResultStore
 
@@ -41,7 +41,7 @@ def run_page(
     detail = detail_of(store, run, metrics)
     title = f"{run.method}/{run.variant}"
     scenes = [scene for scene in detail["metrics"] if scene]
-    kept = kept_scenes(store, run_id, int(run.attempt), scenes)
+    kept = find_saved_scenes(store, run_id, int(run.attempt), scenes)
     parts = [f"<p>{escape(f'{run.status} · {run.dataset}/{run.dataset_variant} · seed {run.seed} · run {run_id}')}</p>"]
     if detail["error"]:
         parts.append(f"<h2>Error</h2><pre>{escape(detail['error'])}</pre>")
@@ -108,7 +108,7 @@ def _scaled(values: Any, size: int) -> Any:
     return EDGE + (values - values.min()) / span * (size - 2 * EDGE)
 
 
-def _scenes(site: SiteFolder, kept: Mapping[str, KeptScene]) -> list[str]:
+def _scenes(site: SiteFolder, kept: Mapping[str, SavedScene]) -> list[str]:
     parts = []
     for scene, one in kept.items():
         content = scene_cards.tiles(one, lambda own, name: picture(site, own, name))

@@ -17,7 +17,7 @@ from deep3dmap.dashboard.verdicts import best_place, names_of, ordered_scenes
 from deep3dmap.dashboard.viewer3d.component import SCRIPTS
 from deep3dmap.dashboard.viewer3d.scene_panels import scene_payload
 from deep3dmap.results.board import Board
-from deep3dmap.results.kept_scenes import KeptScene, fullest, kept_scenes
+from deep3dmap.results.kept_scenes import SavedScene, find_saved_scenes, select_best_files
 from deep3dmap.results.store import ResultStore
 
 VIEWER = (*(f"static/{name}" for name in SCRIPTS), "static/site.js")
@@ -76,7 +76,7 @@ class ScenePages:
         note = f"<p class=scene-note>{left} more entries are listed on the leaderboard page.</p>" if left else ""
         return scene_cards.table(["metric", *(self.names[place] for place in places)], rows, best) + note
 
-    def _viewer(self, own: dict[str, KeptScene]) -> str:
+    def _viewer(self, own: dict[str, SavedScene]) -> str:
         there = {title: kept for title, kept in own.items() if kept.has_surface}
         first = dict(list(there.items())[:SIDE_BY_SIDE])
         if not first:
@@ -84,7 +84,7 @@ class ScenePages:
         note = f"<p class=scene-note>Showing the first {SIDE_BY_SIDE} of {len(there)} entries with a surface.</p>"
         return "<h2>In 3D</h2>" + (note if len(there) > SIDE_BY_SIDE else "") + viewer(self.site, first)
 
-    def _sheets(self, title: str, kept: KeptScene) -> str:
+    def _sheets(self, title: str, kept: SavedScene) -> str:
         if not kept.pictures:
             return ""
         pictures = "".join(scene_cards.tile(self._picture(kept, name), name) for name in kept.pictures)
@@ -112,16 +112,16 @@ class ScenePages:
                     return self._picture(kept, names[0])
         return None
 
-    def _picture(self, kept: KeptScene, name: str) -> str:
+    def _picture(self, kept: SavedScene, name: str) -> str:
         return picture(self.site, kept, name)
 
 
-def picture(site: SiteFolder, kept: KeptScene, name: str) -> str:
+def picture(site: SiteFolder, kept: SavedScene, name: str) -> str:
     """Copy a picture of a scene to the site and return its address relative to a page in a subfolder."""
     return "../" + site.keep("pictures", ".png" if name.endswith(".png") else ".jpg", kept.read(name))
 
 
-def viewer(site: SiteFolder, kept: dict[str, KeptScene]) -> str:
+def viewer(site: SiteFolder, kept: dict[str, SavedScene]) -> str:
     """Write the geometry of a scene to the site and return the HTML of its viewer; an error message if a file is damaged."""
     try:
         data = scene_payload(kept)
@@ -143,7 +143,7 @@ def place_of(site: SiteFolder, data: dict[str, Any]) -> str:
     )
 
 
-def _of_row(store: ResultStore, runs: pd.DataFrame, run_ids: Sequence[str], scenes: list[str]) -> dict[str, KeptScene]:
+def _of_row(store: ResultStore, runs: pd.DataFrame, run_ids: Sequence[str], scenes: list[str]) -> dict[str, SavedScene]:
     own = runs[runs.run_id.isin(list(run_ids)) & (runs.status == "ok")].sort_values("seed")
     pairs = zip(own.run_id, own.attempt)
-    return fullest(kept_scenes(store, str(run_id), int(attempt), scenes) for run_id, attempt in pairs)
+    return select_best_files(find_saved_scenes(store, str(run_id), int(attempt), scenes) for run_id, attempt in pairs)

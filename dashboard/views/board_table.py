@@ -7,7 +7,7 @@ from deep3dmap.dashboard.look import DASH, arrow, compact, duration, memory, num
 from deep3dmap.dashboard.markup import Column
 from deep3dmap.dashboard.verdicts import distinct
 from deep3dmap.results.board_row import LeaderboardRow
-from deep3dmap.results.row_facts import named
+from deep3dmap.results.row_facts import name_scenes
 
 RANK = Column("#", "rank", "entries with the same rank do not differ significantly (5 %, Holm over all pairs)")
 METHOD = Column("method", "name")
@@ -104,7 +104,7 @@ def _more(row: LeaderboardRow) -> list[str]:
 
 
 def _missing(row: LeaderboardRow) -> str:
-    return f"not scored on {named(row.missing_scenes)}" if row.missing_scenes else ""
+    return f"not scored on {name_scenes(row.missing_scenes)}" if row.missing_scenes else ""
 
 
 def _p(value: float | None) -> str:

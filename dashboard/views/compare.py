@@ -16,7 +16,7 @@ from deep3dmap.dashboard.views.filters import URL
 from deep3dmap.dashboard.views.in_3d import show_in_3d
 from deep3dmap.dashboard.views.scene_choice import SceneChoice, choose
 from deep3dmap.results.board import Board
-from deep3dmap.results.kept_scenes import KeptScene
+from deep3dmap.results.kept_scenes import SavedScene
 
 FEWEST, MOST = 2, 4
 SCENES_CHARTED, SCENES_LISTED = 40, 8
@@ -140,7 +140,7 @@ def _one_scene(choice: SceneChoice, places: list[int]) -> None:
     _sheets(own)
 
 
-def _in_3d(own: dict[str, KeptScene]) -> None:
+def _in_3d(own: dict[str, SavedScene]) -> None:
     data = show_in_3d(own, "compare in 3D")
     if data is None:
         return
@@ -152,7 +152,7 @@ def _in_3d(own: dict[str, KeptScene]) -> None:
     )
 
 
-def _sheets(own: dict[str, KeptScene]) -> None:
+def _sheets(own: dict[str, SavedScene]) -> None:
     names = list(dict.fromkeys(name for kept in own.values() for name in kept.pictures))
     if not names:
         return

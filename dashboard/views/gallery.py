@@ -11,7 +11,7 @@ from deep3dmap.dashboard.verdicts import after, ordered_scenes
 from deep3dmap.dashboard.views.filters import URL, select
 from deep3dmap.dashboard.views.in_3d import show_in_3d
 from deep3dmap.dashboard.views.scene_choice import SceneChoice, choose
-from deep3dmap.results.kept_scenes import KeptScene
+from deep3dmap.results.kept_scenes import SavedScene
 
 ORDERS = {"best": "Best", "worst": "Worst", "disputed": "Most disputed"}
 SHOWN = 6
@@ -51,7 +51,7 @@ def _why_nothing(choice: SceneChoice, order: str) -> str:
     return "This method has no values for single scenes under this metric."
 
 
-def _card(choice: SceneChoice, place: int, places: Sequence[int], scene: int, kept: KeptScene | None) -> None:
+def _card(choice: SceneChoice, place: int, places: Sequence[int], scene: int, kept: SavedScene | None) -> None:
     board = choice.board
     value = board.per_scene[place, scene]
     row = board.rows[place]
@@ -64,7 +64,7 @@ def _card(choice: SceneChoice, place: int, places: Sequence[int], scene: int, ke
     st.html(scene_cards.card(one_line(board.scenes[scene]), text, note, _content(kept)))
 
 
-def _content(kept: KeptScene | None) -> str:
+def _content(kept: SavedScene | None) -> str:
     if kept is None:
         return f"<p class=scene-note>{NOTHING_KEPT}</p>"
     if kept.tiles:
@@ -74,7 +74,7 @@ def _content(kept: KeptScene | None) -> str:
     return f"<p class=scene-note>{MESH_KEPT if kept.has_mesh else NOTHING_KEPT}</p>"
 
 
-def _in_3d(scenes: Sequence[str], kept: dict[str, KeptScene], name: str) -> None:
+def _in_3d(scenes: Sequence[str], kept: dict[str, SavedScene], name: str) -> None:
     there = [scene for scene in scenes if scene in kept and kept[scene].has_surface]
     if not there:
         return

@@ -9,7 +9,7 @@ import streamlit as st
 from deep3dmap.dashboard import markup, reading
 from deep3dmap.dashboard.look import one_line
 from deep3dmap.dashboard.markup import Column
-from deep3dmap.results.settings import differing, settings_of
+from deep3dmap.results.settings import find_differing, settings_of
 
 OFFERED = 200
 FACTS = (
@@ -39,7 +39,7 @@ def _difference(run: Any) -> None:
     if other is None:
         return
     both = [flat_facts(run), flat_facts(runs[runs.run_id == other].iloc[0])]
-    keys = differing(both)
+    keys = find_differing(both)
     if not keys:
         st.caption("Only the results differ.")
         return

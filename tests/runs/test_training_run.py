@@ -81,7 +81,7 @@ def test_a_run_that_was_taken_over_meanwhile_is_told_of(
         time.sleep(0.3)
         with store.lease([planned.plan.run_id], 0.2) as other:
             assert other.held
-            taken[0].beat()
+            taken[0].renew_all()
         return TrainingSummary(2, 1.5)
 
     monkeypatch.setattr(training_run, "train", sleep)

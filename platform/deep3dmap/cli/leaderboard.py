@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
 def _print_boards(store: "ResultStore", flags: argparse.Namespace) -> int:
     from deep3dmap.cli.result_tables import print_rows
     from deep3dmap.results.export import to_csv, to_json, to_latex
-    from deep3dmap.results.leaderboard import beside, boards
+    from deep3dmap.results.leaderboard import boards, collect_quoted_values
 
     if flags.across and flags.format not in ("table", "json"):
         raise UserError("--across supports only --format table and json")
@@ -62,10 +62,10 @@ def _print_boards(store: "ResultStore", flags: argparse.Namespace) -> int:
     if flags.format == "csv":
         sys.stdout.write(to_csv(rows))
     elif flags.format == "table":
-        print_rows(rows, store.uri, beside(found))
+        print_rows(rows, store.uri, collect_quoted_values(found))
     else:
         write = to_json if flags.format == "json" else to_latex
-        sys.stdout.write(write(rows, beside(found)).rstrip("\n") + "\n")
+        sys.stdout.write(write(rows, collect_quoted_values(found)).rstrip("\n") + "\n")
     return 0
 
 
@@ -96,10 +96,10 @@ def _print_slow_read_note(store: "ResultStore") -> None:
 def print_leaderboard(store: "ResultStore", suite: str | None = None) -> None:
     """Print one table per suite, tier and dataset."""
     from deep3dmap.cli.result_tables import print_rows
-    from deep3dmap.results.leaderboard import beside, boards
+    from deep3dmap.results.leaderboard import boards, collect_quoted_values
 
     found = boards(store, suite=suite)
-    print_rows([row for board in found for row in board.rows], store.uri, beside(found))
+    print_rows([row for board in found for row in board.rows], store.uri, collect_quoted_values(found))
 
 
 def existing_store(pairs: Sequence[str]) -> "ResultStore":

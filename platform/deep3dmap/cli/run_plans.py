@@ -46,11 +46,11 @@ def run_plans(plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path
         if len(pending) < len(plans):
             console.print(f"{len(plans) - len(pending)} of {len(plans)} runs are already in {uri}", soft_wrap=True)
         finished = _execute_plans(leased, plans, store, uri, work, console)
-        if lost := lease.lost_in_words():
+        if lost := lease.describe_lost_runs():
             console.print(lost, style="yellow", highlight=False, soft_wrap=True)
     _report_outcomes(finished, plans, store, console, as_json)
     # Last, so that problems with the files do not hide any outcome.
-    compact(store, least=WORTH_COMPACTING)
+    compact(store, min_files=WORTH_COMPACTING)
     return 1 if any(run.status != "ok" for run in finished) else 0
 
 

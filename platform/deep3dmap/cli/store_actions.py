@@ -17,7 +17,7 @@ from deep3dmap.results.compact import compact
 from deep3dmap.results.detail import joined_table
 from deep3dmap.results.export import csv_cell, to_latex
 from deep3dmap.results.html_page import to_html
-from deep3dmap.results.leaderboard import beside, boards
+from deep3dmap.results.leaderboard import boards, collect_quoted_values
 from deep3dmap.results.merge import merge
 from deep3dmap.results.schema import JSON_COLUMNS
 from deep3dmap.results.store import ResultStore
@@ -147,7 +147,7 @@ def select_suite(store: ResultStore, runs: pd.DataFrame, suite: str | None) -> p
 
 
 def _latex(found: list[Board]) -> str:
-    return to_latex([row for board in found for row in board.rows], beside(found))
+    return to_latex([row for board in found for row in board.rows], collect_quoted_values(found))
 
 
 def _escape_for_spreadsheet(table: pd.DataFrame) -> pd.DataFrame:
