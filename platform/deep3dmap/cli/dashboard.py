@@ -22,7 +22,7 @@ EXAMPLES = """\
   deep3dmap dashboard results=s3://bucket/results --port 9000
   deep3dmap dashboard --export site/         static files, viewable from disk or on any web server
   ssh -L 8501:localhost:8501 gpu-box deep3dmap dashboard results=/data/results"""
-RESULTS_VARIABLE, KEPT_VARIABLE = "DEEP3DMAP_DASHBOARD_RESULTS", "DEEP3DMAP_DASHBOARD_KEPT"
+RESULTS_VARIABLE, CACHE_VARIABLE = "DEEP3DMAP_DASHBOARD_RESULTS", "DEEP3DMAP_DASHBOARD_KEPT"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 ANY_ADDRESS = ("0.0.0.0", "::")
 BLUES = {"light": "#0072B2", "dark": "#56B4E9"}
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
         os.execve(sys.executable, export_command(uri, flags.export), dict(os.environ))
     _check_free(flags.address, flags.port)
     print(f"dashboard of {uri}: http://{flags.address}:{flags.port} (press Ctrl+C to stop)", flush=True)
-    places = {RESULTS_VARIABLE: uri, KEPT_VARIABLE: str(default_cache() / "dashboard")}
+    places = {RESULTS_VARIABLE: uri, CACHE_VARIABLE: str(default_cache() / "dashboard")}
     os.execve(sys.executable, server_command(flags.address, flags.port, flags.host), {**os.environ, **places})
 
 
