@@ -70,7 +70,7 @@ def test_a_store_there_is_compacted_merged_and_verified(bucket: str, tmp_path: P
     assert merge(there, here).new == len(here.runs(newest_only=False))
     write_run(ResultStore(str(tmp_path)), ENTRANTS[0], 5, 2)
     assert merge(there, ResultStore(here.uri)).new == 1
-    assert compact(ResultStore(there.uri), least=1).files == 0
+    assert compact(ResultStore(there.uri), min_files=1).files == 0
     assert verify(ResultStore(there.uri)) == []
     assert len(ResultStore(there.uri).runs()) == len(ResultStore(here.uri).runs())
 

@@ -134,7 +134,7 @@ def test_folder_that_has_not_changed_is_not_listed(tmp_path, monkeypatch):
     os.utime(tmp_path / "tables" / "trials", (1e9, 1e9))
     trials = Trials(store)
     assert len(trials.find_active(frozenset())) == 1
-    monkeypatch.setattr(trials, "_interesting", lambda ended: pytest.fail("listed again"))
+    monkeypatch.setattr(trials, "_list_relevant_files", lambda ended: pytest.fail("listed again"))
     assert len(trials.find_active(frozenset())) == 1
 
 
