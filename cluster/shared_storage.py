@@ -7,7 +7,7 @@ from pathlib import Path
 SECONDS = 60.0
 
 
-def nodes_without(folder: Path) -> list[str]:
+def find_nodes_without(folder: Path) -> list[str]:
     """Return the addresses of the nodes that cannot see files that this process writes to `folder`, or cannot write there.
 
     Connects to the cluster and runs a zero-CPU task on every node. Raises OSError if this process itself cannot write.
@@ -23,22 +23,24 @@ def nodes_without(folder: Path) -> list[str]:
     marker.mkdir()
     try:
         nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
-        asked = ray.remote(num_cpus=0, max_retries=0)(_leave_a_sign)
+        write_marker = ray.remote(num_cpus=0, max_retries=0)(_write_marker)
         refs = {
-            node: asked.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(str(marker), node)
+            node: write_marker.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
+                str(marker), node
+            )
             for node in nodes
         }
         ready, _ = ray.wait(list(refs.values()), num_returns=len(refs), timeout=SECONDS)
-        signs = set(os.listdir(marker))
-        return sorted(nodes[node] for node, ref in refs.items() if ref not in ready or node not in signs)
+        written = set(os.listdir(marker))
+        return sorted(nodes[node] for node, ref in refs.items() if ref not in ready or node not in written)
     finally:
-        for sign in marker.iterdir():
-            sign.unlink()
+        for file in marker.iterdir():
+            file.unlink()
         marker.rmdir()
         ray.shutdown()
 
 
-def _leave_a_sign(marker: str, node: str) -> bool:
+def _write_marker(marker: str, node: str) -> bool:
     try:
         Path(marker, node).touch()
     except OSError:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import deep3dmap
-from deep3dmap.cluster.shared_storage import nodes_without
+from deep3dmap.cluster.shared_storage import find_nodes_without
 from deep3dmap.cluster.upload import code_hash
 
 REFUSED = 2
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
         )
         return REFUSED
     if storage != "-":
-        missing = nodes_without(Path(storage))
+        missing = find_nodes_without(Path(storage))
         if missing:
             print(f"deep3dmap: {storage} is not shared by {', '.join(missing)}; mount it on every node", file=sys.stderr)
             return REFUSED

@@ -32,7 +32,7 @@ def main() -> None:
     page = st.navigation(PAGES)
     with reading.show_problems():
         page.run()
-        reading.first_page_is_drawn()
+        reading.signal_first_page()
         if page.url_path != "live":
             # The Live page refreshes itself.
             _follow(reading.snapshot().number)

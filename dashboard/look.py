@@ -16,23 +16,23 @@ SERIES = [BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, BLACK]
 DASH = "–"
 FIRST_COMMAND = "deep3dmap benchmark suite=face tier=smoke"
 LONGEST_NAME, LONGEST_UNIT = 60, 20
-_TURNING = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_DIRECTION_CONTROLS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
 
 
-def as_text(text: Any) -> str:
+def escape_markdown(text: Any) -> str:
     """Return Markdown that shows a text literally, so that no name becomes a picture, a link or a heading."""
     return _MARKDOWN.sub(r"\\\1", one_line(text))
 
 
-def in_order(text: str) -> str:
+def replace_direction_controls(text: str) -> str:
     """Return a text with its bidirectional control characters replaced, so that they cannot reverse the text after them."""
-    return _TURNING.sub("\ufffd", text)
+    return _DIRECTION_CONTROLS.sub("\ufffd", text)
 
 
 def one_line(text: Any, longest: int | None = None) -> str:
     """Return a text without line breaks; if it is longer than `longest`, its middle is replaced by an ellipsis."""
-    joined = " ".join(in_order(str(text)).split())
+    joined = " ".join(replace_direction_controls(str(text)).split())
     if longest is None or len(joined) <= longest:
         return joined
     half = (longest - 1) // 2
@@ -96,9 +96,12 @@ def axis_title(metric: str, unit: str, better: str) -> str:
     return ", ".join(filter(None, [with_unit(metric, unit), arrow(better)]))
 
 
-def nothing_yet(uri: str) -> None:
+def show_empty_store(uri: str) -> None:
     """Show the command that produces the first results of an empty store."""
     st.header("No results yet")
-    st.write(f"The store {as_text(uri)} contains no benchmark results. This command produces the first ones in a few minutes:")
+    st.write(
+        f"The store {escape_markdown(uri)} contains no benchmark results. "
+        "This command produces the first ones in a few minutes:"
+    )
     st.code(f"{FIRST_COMMAND} results={uri}", language="bash")
     st.caption("Runs appear here when they finish; the Live page shows them while they are running.")

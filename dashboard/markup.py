@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from deep3dmap.dashboard.look import LONGEST_NAME, in_order, one_line
+from deep3dmap.dashboard.look import LONGEST_NAME, one_line, replace_direction_controls
 from deep3dmap.results.schema import ENDED_EARLY
 
 
@@ -32,7 +32,7 @@ def show(*parts: str) -> None:
 
 def text(value: Any) -> str:
     """Return a value as escaped text."""
-    return escape(in_order(str(value)))
+    return escape(replace_direction_controls(str(value)))
 
 
 def name(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from deep3dmap.core.errors import UserError
 
-LASTS_S = 300
+TIMEOUT_S = 300
 
 
 def findings() -> list[dict[str, Any]]:
@@ -17,10 +17,10 @@ def findings() -> list[dict[str, Any]]:
     """
     command = [sys.executable, "-m", "deep3dmap.cli", "doctor", "--json"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LASTS_S)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
         found: list[dict[str, Any]] = json.loads(done.stdout)
     except subprocess.TimeoutExpired as error:
-        raise UserError(f"`deep3dmap doctor` did not finish within {LASTS_S} s") from error
+        raise UserError(f"`deep3dmap doctor` did not finish within {TIMEOUT_S} s") from error
     except ValueError as error:
         last = (done.stderr.strip().splitlines() or [""])[-1]
         raise UserError(f"`deep3dmap doctor --json` failed: {last}") from error

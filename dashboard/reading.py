@@ -16,14 +16,14 @@ import streamlit as st
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.dashboard.following import Follower
-from deep3dmap.dashboard.look import as_text
+from deep3dmap.dashboard.look import escape_markdown
 from deep3dmap.dashboard.snapshot import Snapshot
 from deep3dmap.dashboard.trials import Trials, trials_of
 from deep3dmap.results.compact import WORTH_COMPACTING
 from deep3dmap.results.store import ResultStore
 
 RESULTS_VARIABLE = "DEEP3DMAP_DASHBOARD_RESULTS"
-KEPT_VARIABLE = "DEEP3DMAP_DASHBOARD_KEPT"
+CACHE_VARIABLE = "DEEP3DMAP_DASHBOARD_KEPT"
 PICTURES_KEPT = 64
 READ_AHEAD = 12
 # How long reading ahead pauses to leave the CPU to the first page.
@@ -36,10 +36,10 @@ def show_problems() -> Iterator[None]:
     """Show damaged files as warnings above the page, and errors that a user can fix as one line instead of a traceback."""
     try:
         for message in snapshot().problems:
-            st.warning(as_text(message), icon=":material/broken_image:")
+            st.warning(escape_markdown(message), icon=":material/broken_image:")
         yield
     except (UserError, OSError) as error:
-        st.error(as_text(str(error)), icon=":material/error:")
+        st.error(escape_markdown(str(error)), icon=":material/error:")
 
 
 def store_uri() -> str:
@@ -57,7 +57,7 @@ def snapshot() -> Snapshot:
     follower = _follower()
     if follower.is_ready:
         return follower.newest()
-    with st.spinner(as_text(_what_is_done(follower)), show_time=True):
+    with st.spinner(escape_markdown(_loading_message(follower)), show_time=True):
         return follower.newest()
 
 
@@ -80,15 +80,15 @@ def metrics_of(attempt: pd.DataFrame) -> pd.DataFrame:
     """Return the metrics of one attempt, given as a frame with a single row."""
     newest = snapshot()
     key = ("metrics of", str(attempt.run_id.iloc[0]), int(attempt.attempt.iloc[0]))
-    return newest.once(key, lambda: newest.metrics(attempt))
+    return newest.cached(key, lambda: newest.metrics(attempt))
 
 
 def curves_of(attempts: pd.DataFrame) -> pd.DataFrame:
     """Return the curves of a few attempts, given by their rows; damaged files are named on the page."""
     key = ("curves", *zip(attempts.run_id, attempts.attempt))
-    found, problems = snapshot().once(key, lambda: _read_curves(attempts))
+    found, problems = snapshot().cached(key, lambda: _read_curves(attempts))
     for one in problems:
-        st.warning(as_text(one), icon=":material/broken_image:")
+        st.warning(escape_markdown(one), icon=":material/broken_image:")
     return found
 
 
@@ -125,7 +125,7 @@ def read_ahead() -> None:
     with suppress(UserError, OSError):
         follower = _follower()
         if follower.unread > WORTH_COMPACTING:
-            print(_what_is_done(follower), file=sys.stderr, flush=True)
+            print(_loading_message(follower), file=sys.stderr, flush=True)
         newest = follower.newest()
         newest.attempts()
         for place, group in enumerate(list(newest.groups())[:READ_AHEAD]):
@@ -135,12 +135,12 @@ def read_ahead() -> None:
         follower.remember()
 
 
-def first_page_is_drawn() -> None:
+def signal_first_page() -> None:
     """Signal `read_ahead` that the first page is drawn."""
     _FIRST_PAGE.set()
 
 
-def _what_is_done(follower: Follower) -> str:
+def _loading_message(follower: Follower) -> str:
     if follower.unread <= WORTH_COMPACTING:
         return "Reading the results"
     command = f"deep3dmap results compact results={follower.store.uri}"
@@ -155,5 +155,5 @@ def _follower() -> Follower:
 
 @cache
 def _new_follower(uri: str) -> Follower:
-    kept = os.environ.get(KEPT_VARIABLE)
-    return Follower(uri, Path(kept) if kept else None)
+    cache_folder = os.environ.get(CACHE_VARIABLE)
+    return Follower(uri, Path(cache_folder) if cache_folder else None)

@@ -7,8 +7,8 @@ from functools import lru_cache
 from html import escape
 
 from deep3dmap.core.preview import WORST_COLOR, WORST_DISTANCE
-from deep3dmap.dashboard.look import in_order
-from deep3dmap.results.kept_scenes import KINDS, SHOWN, KeptScene
+from deep3dmap.dashboard.look import replace_direction_controls
+from deep3dmap.results.kept_scenes import KINDS, SHOWN, SavedScene
 
 ERROR_NOTE = (
     f"Colours of errors: from 0 (dark) to {100 * WORST_DISTANCE:g} % of the size of the true surface or more (bright); "
@@ -16,7 +16,7 @@ ERROR_NOTE = (
 )
 PICTURES_KEPT = 128
 # Returns the address of a picture: a data URI in the app, a file in an exported site.
-Address = Callable[[KeptScene, str], str]
+Address = Callable[[SavedScene, str], str]
 STYLE = """
 .scene-card { border: 1px solid color-mix(in srgb, currentColor 16%, transparent); border-radius: 10px; padding: 12px 14px 14px;
   margin: 0 0 14px; }
@@ -49,7 +49,7 @@ STYLE = """
 
 
 @lru_cache(PICTURES_KEPT)
-def in_page(kept: KeptScene, name: str) -> str:
+def as_data_uri(kept: SavedScene, name: str) -> str:
     """Return a picture as a data URI."""
     kind = "png" if name.endswith(".png") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(kept.read(name)).decode()}"
@@ -57,7 +57,7 @@ def in_page(kept: KeptScene, name: str) -> str:
 
 def text(value: str) -> str:
     """Return text as HTML with line breaks allowed after separators."""
-    return re.sub(r"([/_.·-])", r"\1<wbr>", escape(in_order(value)))
+    return re.sub(r"([/_.·-])", r"\1<wbr>", escape(replace_direction_controls(value)))
 
 
 def tile(address: str, caption: str) -> str:
@@ -65,36 +65,36 @@ def tile(address: str, caption: str) -> str:
     return f'<figure><img src="{escape(address)}" alt="{escape(caption)}"><figcaption>{text(caption)}</figcaption></figure>'
 
 
-def tiles(kept: KeptScene, address: Address = in_page) -> str:
+def tiles(kept: SavedScene, address: Address = as_data_uri) -> str:
     """Return the input, prediction, truth and error of a scene, for views and for surfaces as available."""
     photograph = kept.photograph
     parts = []
     for kind, names in kept.tiles.items():
         first = [tile(address(kept, photograph), "input")] if photograph else []
-        rest = [tile(address(kept, names[part]), _what(kept, kind) + part) for part in SHOWN if part in names]
+        rest = [tile(address(kept, names[part]), _kind_prefix(kept, kind) + part) for part in SHOWN if part in names]
         parts.append(f"<div class=scene-tiles>{''.join(first + rest)}</div>")
     return "".join(parts)
 
 
-def tiles_of_entries(kept: Mapping[str, KeptScene], address: Address = in_page) -> str:
+def tiles_of_entries(kept: Mapping[str, SavedScene], address: Address = as_data_uri) -> str:
     """Return one scene from several entries: a column with input and truth, then one with prediction and error per entry."""
     rows = []
     of_kinds = {kind: own for kind in KINDS if (own := {title: one for title, one in kept.items() if kind in one.tiles})}
     for kind, own in of_kinds.items():
         first = next(iter(own.values()))
-        what = f"{kind}, " if len(of_kinds) > 1 else ""
-        given = [("input", first.photograph), (f"{what}truth", first.tiles[kind].get("truth"))]
-        columns = [_column("input and truth", first, given, address)]
+        prefix = f"{kind}, " if len(of_kinds) > 1 else ""
+        shared = [("input", first.photograph), (f"{prefix}truth", first.tiles[kind].get("truth"))]
+        columns = [_column("input and truth", first, shared, address)]
         for title, one in own.items():
-            made = [(what + part, one.tiles[kind].get(part)) for part in ("prediction", "error")]
-            columns.append(_column(title, one, made, address))
+            own_pictures = [(prefix + part, one.tiles[kind].get(part)) for part in ("prediction", "error")]
+            columns.append(_column(title, one, own_pictures, address))
         # Pad with empty columns, so that pictures have the same size if some entries lack one kind.
         columns += ["<section></section>"] * (max(map(len, of_kinds.values())) - len(own))
         rows.append(f"<div class=scene-tiles>{''.join(columns)}</div>")
     return "".join([*rows, error_note()] if rows else [])
 
 
-def sheet(kept: KeptScene, address: Address = in_page) -> str:
+def sheet(kept: SavedScene, address: Address = as_data_uri) -> str:
     """Return the first picture made by the suite, in its original aspect ratio."""
     name = kept.pictures[0]
     return f'<div class="scene-tiles scene-sheet">{tile(address(kept, name), name.removesuffix(".png"))}</div>'
@@ -105,11 +105,11 @@ def error_note() -> str:
     return f"<p class=scene-note>{ERROR_NOTE}</p>"
 
 
-def _what(kept: KeptScene, kind: str) -> str:
+def _kind_prefix(kept: SavedScene, kind: str) -> str:
     return f"{kind}, " if len(kept.tiles) > 1 else ""
 
 
-def _column(title: str, kept: KeptScene, named: Sequence[tuple[str, str | None]], address: Address) -> str:
+def _column(title: str, kept: SavedScene, named: Sequence[tuple[str, str | None]], address: Address) -> str:
     pictures = "".join(tile(address(kept, name), caption) for caption, name in named if name)
     return f"<section><h4>{text(title)}</h4>{pictures}</section>"
 
@@ -123,7 +123,10 @@ def card(title: str, value: str, note: str, content: str) -> str:
 
 def verdict_box(kind: str, words: str, details: str) -> str:
     """Return a verdict in words with the numbers below it. kind: CSS class, see `Verdict`."""
-    return f'<p class="scene-verdict {escape(kind)}">{escape(in_order(words))}<small>{escape(details)}</small></p>'
+    return (
+        f'<p class="scene-verdict {escape(kind)}">{escape(replace_direction_controls(words))}'
+        f"<small>{escape(details)}</small></p>"
+    )
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], best: Sequence[int | None]) -> str:

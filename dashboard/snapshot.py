@@ -26,9 +26,9 @@ class Snapshot(ResultStore):
     number: counts the snapshots within a process. problems: messages about files that could not be read.
     """
 
-    def __init__(self, store: ResultStore, before: "Snapshot | None" = None) -> None:
+    def __init__(self, store: ResultStore, previous: "Snapshot | None" = None) -> None:
         super().__init__(store.uri)
-        self.number: int = before.number + 1 if before else 0
+        self.number: int = previous.number + 1 if previous else 0
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             every = store.runs(newest_only=False)
@@ -36,10 +36,10 @@ class Snapshot(ResultStore):
             self._metrics = store.table("metrics")
             self._cards = store.all_cards()
         self.problems = sorted({str(one.message) for one in caught if "is damaged" in str(one.message)})
-        self._lock, self._made = threading.RLock(), dict[Hashable, Any]()
-        self._marks = self._marks_of_groups()
-        if before and before._cards == self._cards:
-            self._made = before.still_true(self._marks)
+        self._lock, self._cached_results = threading.RLock(), dict[Hashable, Any]()
+        self._fingerprints = self._group_fingerprints()
+        if previous and previous._cards == self._cards:
+            self._cached_results = previous.reusable_results(self._fingerprints)
 
     def runs(self, newest_only: bool = True) -> pd.DataFrame:
         """Return the runs; see `ResultStore.runs`."""
@@ -69,16 +69,16 @@ class Snapshot(ResultStore):
         found: dict[str, Any] = self.cards("suite").get(suite, {}).get("card", {})
         return found
 
-    def once(self, key: Hashable, make: Callable[[], Result]) -> Result:
+    def cached(self, key: Hashable, make: Callable[[], Result]) -> Result:
         """Return the result of `make`, cached by key."""
         with self._lock:
-            if key not in self._made:
-                self._made[key] = make()
-            return cast(Result, self._made[key])
+            if key not in self._cached_results:
+                self._cached_results[key] = make()
+            return cast(Result, self._cached_results[key])
 
     def attempts(self) -> pd.DataFrame:
         """Return all attempts, newest first; `counts` marks the attempt of each run that the leaderboard uses."""
-        return self.once("attempts", self._attempts)
+        return self.cached("attempts", self._attempts)
 
     def _attempts(self) -> pd.DataFrame:
         every, counting = self._runs[False], self._runs[True]
@@ -89,7 +89,7 @@ class Snapshot(ResultStore):
 
     def groups(self) -> dict[Group, pd.Timestamp]:
         """Return {group: start of its newest run} for all suite runs, including sweeps; newest first."""
-        return self.once("groups", self._groups)
+        return self.cached("groups", self._groups)
 
     def _groups(self) -> dict[Group, pd.Timestamp]:
         runs = self._runs[True]
@@ -98,7 +98,7 @@ class Snapshot(ResultStore):
         found: dict[Any, pd.Timestamp] = newest.to_dict()
         return {Group(key[0], int(key[1]), *key[2:]): when for key, when in found.items()}
 
-    def _marks_of_groups(self) -> dict[Any, tuple[int, int]]:
+    def _group_fingerprints(self) -> dict[Any, tuple[int, int]]:
         """Return {fields of a group: a fingerprint that changes with its runs}."""
         runs = self._runs[True]
         attempts = runs[runs.suite != ""].groupby(list(Group.__dataclass_fields__), sort=False).attempt
@@ -106,11 +106,11 @@ class Snapshot(ResultStore):
         sums: dict[Any, int] = attempts.sum().to_dict()
         return {key: (int(count), int(sums[key])) for key, count in attempts.size().to_dict().items()}
 
-    def still_true(self, marks: dict[Any, tuple[int, int]]) -> dict[Hashable, Any]:
+    def reusable_results(self, fingerprints: dict[Any, tuple[int, int]]) -> dict[Hashable, Any]:
         """Return the cached results for groups whose fingerprints are unchanged in a later snapshot."""
-        same = {key for key, mark in self._marks.items() if marks.get(key) == mark}
+        same = {key for key, fingerprint in self._fingerprints.items() if fingerprints.get(key) == fingerprint}
         with self._lock:
-            return {key: made for key, made in self._made.items() if _fields_of(key) in same}
+            return {key: result for key, result in self._cached_results.items() if _fields_of(key) in same}
 
     def runs_of(self, group: Group) -> pd.DataFrame:
         """Return the runs of a group."""
@@ -127,7 +127,7 @@ class Snapshot(ResultStore):
 
     def contenders(self, group: Group) -> Contenders:
         """Return the entries of a group."""
-        return self.once(("contenders", group), lambda: self._contenders(group))
+        return self.cached(("contenders", group), lambda: self._contenders(group))
 
     def _contenders(self, group: Group) -> Contenders:
         (found,) = contenders_of(self, self.runs_of(group).reset_index(drop=True))
@@ -135,14 +135,14 @@ class Snapshot(ResultStore):
 
     def board(self, group: Group, metric: str) -> Board:
         """Return the board of a group under one of its metrics."""
-        return self.once(("board", group, metric), lambda: Contest(self.contenders(group), metric).board())
+        return self.cached(("board", group, metric), lambda: Contest(self.contenders(group), metric).board())
 
     def ranking(self, group: Group) -> Ranking:
         """Return the mean ranks over the headline boards of a group's tier that share at least two entries with its own.
 
         If all boards of the tier do, the result is that of `deep3dmap leaderboard --across`.
         """
-        return self.once(("ranking", group), lambda: self._ranking(group))
+        return self.cached(("ranking", group), lambda: self._ranking(group))
 
     def _ranking(self, group: Group) -> Ranking:
         groups = sorted(one for one in self.groups() if one.tier == group.tier and not one.suite.startswith(SWEEPS))

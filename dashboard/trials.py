@@ -44,20 +44,20 @@ class Trials:
         self._files: list[fs.FileInfo] = []
         self.problems: dict[str, str] = {}
 
-    def going(self, ended: frozenset[str]) -> list[TrialState]:
+    def find_active(self, ended: frozenset[str]) -> list[TrialState]:
         """Return running trials, then pending ones, the newest first. ended: ids of runs that have a row in the table."""
         if self._watch is None or self._watch.has_changed():
-            self._files = self._interesting(ended)
+            self._files = self._list_relevant_files(ended)
         states = [self._state(info) for info in self._files]
         kept = [one for one in states if one and one.state in ("running", "pending")]
         return sorted(kept, key=lambda one: (one.state != "running", -one.since.timestamp()))
 
-    def one(self, run_id: str) -> TrialState | None:
+    def find_state(self, run_id: str) -> TrialState | None:
         """Return the state of one trial, None if it is unknown."""
         (info,) = self.store.storage.filesystem.get_file_info([self.store.storage.path(f"{FOLDER}/{run_id}.parquet")])
         return self._state(info) if info.is_file else None
 
-    def _interesting(self, ended: frozenset[str]) -> list[fs.FileInfo]:
+    def _list_relevant_files(self, ended: frozenset[str]) -> list[fs.FileInfo]:
         place = self.store.storage.path(FOLDER)
         found = self.store.storage.filesystem.get_file_info(fs.FileSelector(place, allow_not_found=True))
         files = [info for info in found if info.is_file and info.base_name.endswith(".parquet") and info.base_name[0] != "."]
@@ -116,7 +116,7 @@ def _tail(store: ResultStore, file: Path) -> str:
         return ""
 
 
-def share_done(text: str) -> float | None:
+def parse_progress(text: str) -> float | None:
     """Return the completed share of a trial from a text such as "scored 4 of 12"; None if the text has no such numbers."""
     words = one_line(text, 10 * LONGEST_NAME).rpartition(": ")[2].split()
     if len(words) >= 3 and words[-2] == "of" and words[-1].isdigit() and words[-3].isdigit() and int(words[-1]):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from deep3dmap.dashboard.look import in_order
+from deep3dmap.dashboard.look import replace_direction_controls
 from deep3dmap.results.board import Board
 from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.comparison import LEVEL
@@ -30,7 +30,7 @@ class Verdict:
     details: str = ""
 
 
-def after(unit: str) -> str:
+def unit_suffix(unit: str) -> str:
     """Return a unit to append to a number: ` mm`, ` × 1e-2`, or nothing."""
     return f" {'× ' * unit[0].isdigit()}{unit}" if unit else ""
 
@@ -43,7 +43,9 @@ def names_of(rows: Sequence[LeaderboardRow]) -> list[str]:
 
 
 def _name(row: LeaderboardRow, note: str) -> str:
-    return in_order(f"{row.method}/{row.variant}{f' ({note})' * bool(note)}{' (cut short)' * row.is_cut_short}")
+    return replace_direction_controls(
+        f"{row.method}/{row.variant}{f' ({note})' * bool(note)}{' (cut short)' * row.is_cut_short}"
+    )
 
 
 def distinct(names: Sequence[str]) -> list[str]:
@@ -71,7 +73,7 @@ def verdict(board: Board, first: int, second: int) -> Verdict:
     scenes = f"{shared} shared scene{'s' * (shared != 1)}"
     if not np.isfinite(gap):
         return Verdict("unknown", f"{one} and {other} cannot be compared: they have {scenes}.")
-    unit = after(board.rows[first].unit)
+    unit = unit_suffix(board.rows[first].unit)
     estimate = found.against(j)
     low, high = (float(end[i]) for end in estimate.interval())
     if not np.isfinite(p_value):
@@ -113,7 +115,7 @@ def ordered_scenes(board: Board, places: list[int], order: str) -> list[int]:
     return [int(place) for place in np.argsort(key, kind="stable") if np.isfinite(key[place])]
 
 
-def best_place(values: NDArray[np.float64], better: str) -> int | None:
+def best_index(values: NDArray[np.float64], better: str) -> int | None:
     """Return the index of the best value, None if there is none."""
     if not np.isfinite(values).any():
         return None

@@ -139,7 +139,7 @@ def compact_forever(arena: Arena, number: int) -> None:
     """Compact both stores repeatedly."""
     while True:
         for store in arena.stores:
-            done = compact(store, least=50)
+            done = compact(store, min_files=50)
             arena.note("compacted", done.files)
         time.sleep(0.2)
 

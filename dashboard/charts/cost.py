@@ -34,27 +34,27 @@ TITLES = {"time": "time of a run: training, fitting and reconstruction", "memory
 
 @dataclass(frozen=True)
 class Point:
-    """An entry in the chart. cost: positive seconds or megabytes. label, said: value and cost as formatted text."""
+    """An entry in the chart. cost: positive seconds or megabytes. label, cost_text: value and cost as formatted text."""
 
     name: str
     is_baseline: bool
     value: float
     cost: float
     label: str
-    said: str
+    cost_text: str
 
 
 def cost_chart(points: Sequence[Point], title: str, better: str, over: str) -> Spec:
     """Return a chart of points over "time" or "memory" on a logarithmic axis."""
     front = front_of(points, better)
-    places = _places(points)
+    places = _positions(points)
     first = sorted(range(len(points)), key=lambda number: not front[number])
     lines = _steps(sorted(place for place, is_first in zip(places, front) if is_first))
     where, names = [places[number] for number in first], [points[number].name for number in first]
     wide, narrow = (_labels(where, names, (width, HEIGHT - 60.0), lines) for width in (WIDE, NARROW))
     records = [
         {"name": p.name, "kind": "baseline" if p.is_baseline else "method", "value": p.value, "cost": p.cost}
-        | {"label": p.label, "said": p.said, "front": front[number]}
+        | {"label": p.label, "said": p.cost_text, "front": front[number]}
         for number, p in enumerate(points)
     ]
     costs = [p.cost for p in points]
@@ -79,13 +79,13 @@ def _domain(costs: Sequence[float]) -> Spec:
 
 def _ticks(costs: Sequence[float], over: str) -> Spec:
     low, high = min(costs) / WIDER, max(costs) * WIDER
-    inside = [(at, said) for at, said in _TICKS[over] if low <= at <= high]
+    inside = [(at, label) for at, label in _TICKS[over] if low <= at <= high]
     inside = inside[:: -(-len(inside) // MOST_TICKS) or 1]
-    said = json.dumps({f"{at:g}": words for at, words in inside})
-    return {"values": [at for at, _ in inside], "labelExpr": f"{said}[format(datum.value, '~r')]", "grid": False}
+    label_map = json.dumps({f"{at:g}": words for at, words in inside})
+    return {"values": [at for at, _ in inside], "labelExpr": f"{label_map}[format(datum.value, '~r')]", "grid": False}
 
 
-def _places(points: Sequence[Point]) -> list[Place]:
+def _positions(points: Sequence[Point]) -> list[Place]:
     x, y = ([math.log(p.cost) for p in points], [p.value for p in points])
     return list(zip(_scaled(x), _scaled(y)))
 

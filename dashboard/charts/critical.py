@@ -27,10 +27,10 @@ def critical_chart(ranking: Ranking) -> Spec:
     }
     point = {"x": {"field": "rank", **x}, "y": {"field": "name", "axis": axis, **y}}
     dot = {"type": "point", "filled": True, "size": 120, "opacity": 1, "color": blue()}
-    said = {"type": "text", "dy": -13, "fontSize": LABEL_SIZE, "color": ink()}
+    text_mark = {"type": "text", "dy": -13, "fontSize": LABEL_SIZE, "color": ink()}
     layers = [
         {"mark": dot, "encoding": point},
-        {"mark": said, "encoding": {**point, "text": {"field": "said"}}},
+        {"mark": text_mark, "encoding": {**point, "text": {"field": "said"}}},
         {
             "data": {"values": bars},
             "mark": {"type": "rule", "strokeWidth": 5, "strokeCap": "round", "color": ink(), "opacity": 0.7},

@@ -30,10 +30,10 @@ def interval_chart(entries: Sequence[Mapping[str, Any]], title: str) -> Spec:
     tips = [{"field": field, "title": name} for field, name in (("name", "method"), ("label", "value"), ("interval", "95 %"))]
     rule = {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y, "color": color}
     dot = {"type": "point", "filled": True, "size": 110, "opacity": 1}
-    said = {"type": "text", "dy": -13, "fontSize": LABEL_SIZE, "color": ink()}
+    text_mark = {"type": "text", "dy": -13, "fontSize": LABEL_SIZE, "color": ink()}
     layers = [
         {"mark": {"type": "rule", "strokeWidth": 3, "opacity": 0.45}, "encoding": rule},
         {"mark": dot, "encoding": {"x": x, "y": y, "color": color, "tooltip": tips}},
-        {"mark": said, "encoding": {"x": x, "y": y, "text": {"field": "label"}}},
+        {"mark": text_mark, "encoding": {"x": x, "y": y, "text": {"field": "label"}}},
     ]
     return layered(entries, layers, ROW_HEIGHT * len(entries) + AROUND)

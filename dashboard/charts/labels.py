@@ -20,13 +20,13 @@ class Label:
     align: str
 
 
-_PLACES = (
+_POSITIONS = (
     *(Label(0, -GAP - 4, "center"), Label(0, GAP + 4, "center"), Label(GAP, -11, "left"), Label(-GAP, -11, "right")),
     *(Label(GAP, 11, "left"), Label(-GAP, 11, "right"), Label(GAP, 0, "left"), Label(-GAP, 0, "right")),
 )
-_OFFSETS = np.array([(label.dx, label.dy) for label in _PLACES])
+_OFFSETS = np.array([(label.dx, label.dy) for label in _POSITIONS])
 # Share of a name's width to the left of its anchor.
-_LEFT_OF = np.array([{"left": 0.0, "center": 0.5, "right": 1.0}[label.align] for label in _PLACES])
+_LEFT_SHARES = np.array([{"left": 0.0, "center": 0.5, "right": 1.0}[label.align] for label in _POSITIONS])
 Point = tuple[float, float]
 
 
@@ -46,9 +46,9 @@ def place(
         (left, right), (low, high) = sorted((one[0], other[0])), sorted((one[1], other[1]))
         taken[number] = left * width - 1, (1 - high) * height - 1, right * width + 1, (1 - low) * height + 1
     found: list[Label | None] = [None] * len(points)
-    placed = 0
+    label_count = 0
     for own, ((x, y), name) in enumerate(zip(centers, names)):
-        if placed == MOST:
+        if label_count == MOST:
             break
         boxes = _boxes(x, y, len(name) * CHARACTER)
         inside = (boxes[:, 0] > -4) & (boxes[:, 2] < width + 4) & (boxes[:, 1] > -4) & (boxes[:, 3] < height + 4)
@@ -56,15 +56,15 @@ def place(
         overlap[:, own] = False
         free = np.flatnonzero(inside & ~overlap.any(1))
         if len(free):
-            found[own] = _PLACES[free[0]]
+            found[own] = _POSITIONS[free[0]]
             taken[count] = boxes[free[0]]
-            count, placed = count + 1, placed + 1
+            count, label_count = count + 1, label_count + 1
     return found
 
 
 def _boxes(x: float, y: float, width: float) -> NDArray[np.float64]:
     """Return (8, 4) left, top, right and bottom of a name at each candidate position."""
-    left, top = x + _OFFSETS[:, 0] - width * _LEFT_OF, y + _OFFSETS[:, 1] - LINE / 2
+    left, top = x + _OFFSETS[:, 0] - width * _LEFT_SHARES, y + _OFFSETS[:, 1] - LINE / 2
     return np.stack([left, top, left + width, top + LINE], axis=1)
 
 

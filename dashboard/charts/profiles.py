@@ -22,7 +22,7 @@ def profile_chart(
     """Return a chart of the (T,) shares of each of the first MOST entries over (T,) thresholds."""
     names = [name for name, _ in profiles[:MOST]]
     shares = np.array([shares for _, shares in profiles[:MOST]])
-    places, shares = _where_they_differ(np.asarray(thresholds), shares)
+    places, shares = _trim_flat_ends(np.asarray(thresholds), shares)
     values: list[dict[str, Any]] = [
         {"name": name, "x": float(x), "share": float(share)}
         for name, own in zip(names, shares)
@@ -47,10 +47,10 @@ def profile_chart(
     }
 
 
-def _where_they_differ(thresholds: NDArray[Any], shares: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _trim_flat_ends(thresholds: NDArray[Any], shares: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Trim thresholds at both ends where all shares are 0 or all are 1, keeping one on each side."""
-    says = np.flatnonzero(~((shares == 0).all(0) | (shares == 1).all(0)))
-    if not len(says):
+    informative = np.flatnonzero(~((shares == 0).all(0) | (shares == 1).all(0)))
+    if not len(informative):
         return thresholds, shares
-    kept = slice(max(says[0] - 1, 0), says[-1] + 2)
+    kept = slice(max(informative[0] - 1, 0), informative[-1] + 2)
     return thresholds[kept], shares[:, kept]

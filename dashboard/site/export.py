@@ -12,7 +12,7 @@ from deep3dmap.dashboard.site.folder import SiteFolder
 from deep3dmap.dashboard.site.run_page import run_page
 from deep3dmap.dashboard.site.scene_page import ScenePages
 from deep3dmap.dashboard.site.shell import page, slug
-from deep3dmap.dashboard.verdicts import after, headline_first, names_of
+from deep3dmap.dashboard.verdicts import headline_first, names_of, unit_suffix
 from deep3dmap.dashboard.viewer3d.component import SCRIPTS, STYLE, static_file
 from deep3dmap.results import html_page
 from deep3dmap.results.board import Board
@@ -75,5 +75,5 @@ def _first(board: Board) -> str:
     first = board.rows[0]
     if first.value is None:
         return "no values"
-    value = f"{board.metric} {significant(first.value)}{after(first.unit)}"
+    value = f"{board.metric} {significant(first.value)}{unit_suffix(first.unit)}"
     return f"{scene_cards.text(names_of(board.rows)[0])}: {escape(value)}"

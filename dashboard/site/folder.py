@@ -16,7 +16,7 @@ class SiteFolder:
         """Raises UserError if `folder` is a file, or if it is not empty and was not written by an export."""
         self.folder, self.size = folder, 0
         self._written: set[str] = set()
-        self._before = _earlier(folder)
+        self._before = _read_earlier_export(folder)
         folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, name: str, content: bytes | str) -> str:
@@ -49,7 +49,7 @@ class SiteFolder:
         (self.folder / MARK).write_text(json.dumps(about, indent=0))
 
 
-def _earlier(folder: Path) -> set[str]:
+def _read_earlier_export(folder: Path) -> set[str]:
     if not folder.exists():
         return set()
     if not folder.is_dir():

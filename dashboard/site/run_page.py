@@ -18,7 +18,7 @@ from deep3dmap.dashboard.site.shell import page, table
 from deep3dmap.results.attempt_numbers import check_id
 from deep3dmap.results.detail import detail_of
 from deep3dmap.results.export import significant
-from deep3dmap.results.kept_scenes import KeptScene, kept_scenes
+from deep3dmap.results.kept_scenes import SavedScene, find_saved_scenes
 from deep3dmap.results.schema import JSON_COLUMNS
 from deep3dmap.results.store import ResultStore
 
@@ -41,19 +41,19 @@ def run_page(
     detail = detail_of(store, run, metrics)
     title = f"{run.method}/{run.variant}"
     scenes = [scene for scene in detail["metrics"] if scene]
-    kept = kept_scenes(store, run_id, int(run.attempt), scenes)
+    kept = find_saved_scenes(store, run_id, int(run.attempt), scenes)
     parts = [f"<p>{escape(f'{run.status} · {run.dataset}/{run.dataset_variant} · seed {run.seed} · run {run_id}')}</p>"]
     if detail["error"]:
         parts.append(f"<h2>Error</h2><pre>{escape(detail['error'])}</pre>")
     parts += [_metrics(detail["metrics"], detail["units"], order), _curves(curves), *_scenes(site, kept)]
-    facts = [[escape(name), escape(_words(name, value))] for name, value in _published(detail["facts"]).items()]
+    facts = [[escape(name), escape(_format_fact(name, value))] for name, value in _remove_local_paths(detail["facts"]).items()]
     config = escape(json.dumps({key: own for key, own in detail["config"].items() if key != "results"}, indent=1))
     parts.append(f"<h2>How it was made</h2>{table(('field', 'value'), facts, 'plain facts')}")
     parts.append(f"<details><summary>Configuration</summary><pre>{config}</pre></details>")
     site.write(f"runs/{run_id}.html", page(title, "".join(parts), 1, VIEWER, trail))
 
 
-def _published(facts: Mapping[str, Any]) -> dict[str, Any]:
+def _remove_local_paths(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts without paths on the machine where the run took place."""
     found = {name: value for name, value in facts.items() if name not in PLACES}
     words = str(found.get("command", "")).split()
@@ -66,8 +66,8 @@ def _published(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _metrics(metrics: Mapping[str, Mapping[str, float | None]], units: Mapping[str, str], order: Sequence[str]) -> str:
     if not metrics:
         return ""
-    there = {name for values in metrics.values() for name in values}
-    names = [*(name for name in order if name in there), *sorted(there - set(order))]
+    present = {name for values in metrics.values() for name in values}
+    names = [*(name for name in order if name in present), *sorted(present - set(order))]
     heads = ["scene", *(with_unit(name, units.get(name, "")) for name in names)]
     named = {"mean over scenes": _means(metrics)} | {scene or "whole run": values for scene, values in metrics.items()}
     rows = [[scene, *(number(values.get(name)) for name in names)] for scene, values in named.items() if values]
@@ -108,7 +108,7 @@ def _scaled(values: Any, size: int) -> Any:
     return EDGE + (values - values.min()) / span * (size - 2 * EDGE)
 
 
-def _scenes(site: SiteFolder, kept: Mapping[str, KeptScene]) -> list[str]:
+def _scenes(site: SiteFolder, kept: Mapping[str, SavedScene]) -> list[str]:
     parts = []
     for scene, one in kept.items():
         content = scene_cards.tiles(one, lambda own, name: picture(site, own, name))
@@ -121,7 +121,7 @@ def _scenes(site: SiteFolder, kept: Mapping[str, KeptScene]) -> list[str]:
     return [f"<h2>Scenes</h2><div class=site-cards>{''.join(parts)}</div>", scene_cards.error_note()] if parts else []
 
 
-def _words(name: str, value: Any) -> str:
+def _format_fact(name: str, value: Any) -> str:
     if name in JSON_COLUMNS and isinstance(found := json.loads(value), dict):
         return ", ".join(f"{key} {own}" for key, own in found.items() if own is not None)
     if name in TIMES:

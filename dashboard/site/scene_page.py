@@ -13,11 +13,11 @@ from deep3dmap.dashboard import scene_cards
 from deep3dmap.dashboard.look import number, with_unit
 from deep3dmap.dashboard.site.folder import SiteFolder
 from deep3dmap.dashboard.site.shell import page, slug
-from deep3dmap.dashboard.verdicts import best_place, names_of, ordered_scenes
+from deep3dmap.dashboard.verdicts import best_index, names_of, ordered_scenes
 from deep3dmap.dashboard.viewer3d.component import SCRIPTS
 from deep3dmap.dashboard.viewer3d.scene_panels import scene_payload
 from deep3dmap.results.board import Board
-from deep3dmap.results.kept_scenes import KeptScene, fullest, kept_scenes
+from deep3dmap.results.kept_scenes import SavedScene, find_saved_scenes, select_best_files
 from deep3dmap.results.store import ResultStore
 
 VIEWER = (*(f"static/{name}" for name in SCRIPTS), "static/site.js")
@@ -35,9 +35,9 @@ class ScenePages:
         self.metrics = {board.metric: board for board in found}
         scenes = sorted({scene for board in found for scene in board.scenes if scene})
         few = runs[["run_id", "attempt", "seed", "status"]]
-        self.kept = [_of_row(store, few, row.run_ids, scenes) for row in self.board.rows]
-        there = [scene for scene in self._ordered(scenes) if any(scene in own for own in self.kept)]
-        self.scenes = sorted(there, key=lambda scene: not any(own[scene].has_picture for own in self.kept if scene in own))
+        self.kept = [_find_row_scenes(store, few, row.run_ids, scenes) for row in self.board.rows]
+        available = [scene for scene in self._ordered(scenes) if any(scene in own for own in self.kept)]
+        self.scenes = sorted(available, key=lambda scene: not any(own[scene].has_picture for own in self.kept if scene in own))
 
     def write(self) -> str:
         """Write a page for each scene with saved files, and return links to the pages, with pictures, as HTML."""
@@ -68,7 +68,7 @@ class ScenePages:
             values = {row.run_ids: own for row, own in zip(board.rows, board.per_scene[:, board.scenes.index(scene)])}
             mine = np.array([values.get(self.board.rows[place].run_ids, np.nan) for place in places])
             rows.append([with_unit(name, board.rows[0].unit), *map(number, mine)])
-            place = best_place(mine, board.rows[0].better)
+            place = best_index(mine, board.rows[0].better)
             best.append(None if place is None else 1 + place)
         if not rows:
             return ""
@@ -76,15 +76,15 @@ class ScenePages:
         note = f"<p class=scene-note>{left} more entries are listed on the leaderboard page.</p>" if left else ""
         return scene_cards.table(["metric", *(self.names[place] for place in places)], rows, best) + note
 
-    def _viewer(self, own: dict[str, KeptScene]) -> str:
-        there = {title: kept for title, kept in own.items() if kept.has_surface}
-        first = dict(list(there.items())[:SIDE_BY_SIDE])
+    def _viewer(self, own: dict[str, SavedScene]) -> str:
+        available = {title: kept for title, kept in own.items() if kept.has_surface}
+        first = dict(list(available.items())[:SIDE_BY_SIDE])
         if not first:
             return ""
-        note = f"<p class=scene-note>Showing the first {SIDE_BY_SIDE} of {len(there)} entries with a surface.</p>"
-        return "<h2>In 3D</h2>" + (note if len(there) > SIDE_BY_SIDE else "") + viewer(self.site, first)
+        note = f"<p class=scene-note>Showing the first {SIDE_BY_SIDE} of {len(available)} entries with a surface.</p>"
+        return "<h2>In 3D</h2>" + (note if len(available) > SIDE_BY_SIDE else "") + viewer(self.site, first)
 
-    def _sheets(self, title: str, kept: KeptScene) -> str:
+    def _sheets(self, title: str, kept: SavedScene) -> str:
         if not kept.pictures:
             return ""
         pictures = "".join(scene_cards.tile(self._picture(kept, name), name) for name in kept.pictures)
@@ -112,25 +112,25 @@ class ScenePages:
                     return self._picture(kept, names[0])
         return None
 
-    def _picture(self, kept: KeptScene, name: str) -> str:
+    def _picture(self, kept: SavedScene, name: str) -> str:
         return picture(self.site, kept, name)
 
 
-def picture(site: SiteFolder, kept: KeptScene, name: str) -> str:
+def picture(site: SiteFolder, kept: SavedScene, name: str) -> str:
     """Copy a picture of a scene to the site and return its address relative to a page in a subfolder."""
     return "../" + site.keep("pictures", ".png" if name.endswith(".png") else ".jpg", kept.read(name))
 
 
-def viewer(site: SiteFolder, kept: dict[str, KeptScene]) -> str:
+def viewer(site: SiteFolder, kept: dict[str, SavedScene]) -> str:
     """Write the geometry of a scene to the site and return the HTML of its viewer; an error message if a file is damaged."""
     try:
         data = scene_payload(kept)
     except UserError as error:
         return f"<p class=scene-note>{escape(str(error))}</p>"
-    return "" if data is None else place_of(site, data)
+    return "" if data is None else write_viewer(site, data)
 
 
-def place_of(site: SiteFolder, data: dict[str, Any]) -> str:
+def write_viewer(site: SiteFolder, data: dict[str, Any]) -> str:
     """Write a payload as a script, since pages opened from disk cannot read other files, and return the viewer's HTML."""
     # Escape "<", so that the data could not close a script element if embedded in a page.
     content = json.dumps(data, sort_keys=True).replace("<", "\\u003c")
@@ -143,7 +143,9 @@ def place_of(site: SiteFolder, data: dict[str, Any]) -> str:
     )
 
 
-def _of_row(store: ResultStore, runs: pd.DataFrame, run_ids: Sequence[str], scenes: list[str]) -> dict[str, KeptScene]:
+def _find_row_scenes(
+    store: ResultStore, runs: pd.DataFrame, run_ids: Sequence[str], scenes: list[str]
+) -> dict[str, SavedScene]:
     own = runs[runs.run_id.isin(list(run_ids)) & (runs.status == "ok")].sort_values("seed")
     pairs = zip(own.run_id, own.attempt)
-    return fullest(kept_scenes(store, str(run_id), int(attempt), scenes) for run_id, attempt in pairs)
+    return select_best_files(find_saved_scenes(store, str(run_id), int(attempt), scenes) for run_id, attempt in pairs)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from deep3dmap.dashboard.look import in_order
+from deep3dmap.dashboard.look import replace_direction_controls
 
 POLICY = "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; base-uri 'none'; form-action 'none'"
 
@@ -15,7 +15,7 @@ def page(title: str, body: str, depth: int = 0, scripts: Sequence[str] = (), tra
 
     title: text. body: HTML. depth: number of folders below the index. scripts: files. trail: (address, text) links.
     """
-    up, title = "../" * depth, in_order(title)
+    up, title = "../" * depth, replace_direction_controls(title)
     links = "".join(f'<a href="{escape(up + address)}">{escape(text)}</a> › ' for address, text in trail)
     loaded = "".join(f'<script defer src="{escape(up + name)}"></script>' for name in scripts)
     return (

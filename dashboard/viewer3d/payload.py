@@ -65,7 +65,7 @@ def payload(
         "meshes": [_mesh(panel, note(panel), low, size) for panel in small],
     }
     painted = ("error", largest is not None), ("colors", any(panel.mesh.colors is not None for panel in small))
-    found["paint"] = next((name for name, is_there in painted if is_there), "shape")
+    found["paint"] = next((name for name, is_available in painted if is_available), "shape")
     digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
     return {**found, "id": digest[:16]}
 

@@ -13,13 +13,13 @@ from deep3dmap.core.preview import PREDICTION, SIGNS, TRUTH, Preview
 from deep3dmap.core.reconstruction import read_mesh
 from deep3dmap.core.reconstruction_files import ABOUT_FILE, MESH_FILE, read_about
 from deep3dmap.dashboard.viewer3d.payload import MOST_PANELS, Panel, payload
-from deep3dmap.results.kept_scenes import KeptScene
+from deep3dmap.results.kept_scenes import SavedScene
 
 TRUE_SURFACE = "truth"
 PAYLOADS_KEPT = 16
 
 
-def scene_payload(kept: Mapping[str, KeptScene]) -> dict[str, Any] | None:
+def scene_payload(kept: Mapping[str, SavedScene]) -> dict[str, Any] | None:
     """Return the viewer's data for one scene from several entries, or None if none saved a surface.
 
     kept: {title: files}. The true surface is in the last panel if one is free. Scenes without simplified surfaces show full
@@ -29,7 +29,7 @@ def scene_payload(kept: Mapping[str, KeptScene]) -> dict[str, Any] | None:
 
 
 @lru_cache(PAYLOADS_KEPT)
-def _payload(items: tuple[tuple[str, KeptScene], ...]) -> dict[str, Any] | None:
+def _payload(items: tuple[tuple[str, SavedScene], ...]) -> dict[str, Any] | None:
     kept = dict(items)
     previews = {title: one.preview() for title, one in kept.items() if one.has_preview}
     panels = panels_of(previews)
@@ -55,7 +55,7 @@ def _panel(title: str, preview: Preview, name: str) -> Panel:
     return Panel(title, part.mesh, part.errors, part.triangles, part.points)
 
 
-def _whole_mesh(kept: KeptScene) -> Mesh:
+def _whole_mesh(kept: SavedScene) -> Mesh:
     """Return the full reconstructed mesh, upright if its coordinate frame is known."""
     with tempfile.TemporaryDirectory() as folder:
         for name in (MESH_FILE, ABOUT_FILE):
@@ -66,7 +66,7 @@ def _whole_mesh(kept: KeptScene) -> Mesh:
     return Mesh(mesh.vertices * np.array(signs, np.float32), faces, mesh.colors)
 
 
-def scenes_to_choose(kept: Mapping[str, KeptScene]) -> Sequence[str]:
+def scenes_to_choose(kept: Mapping[str, SavedScene]) -> Sequence[str]:
     """Return the scenes with a surface to show in 3D, those with simplified surfaces first."""
     there = [scene for scene, one in kept.items() if one.has_surface]
     return sorted(there, key=lambda scene: not kept[scene].has_preview)

@@ -61,8 +61,8 @@ def cost_points(rows: Sequence[LeaderboardRow], over: str) -> list[Point]:
     for row, name in zip(rows, entry_names(rows)):
         cost = row.seconds if over == "time" else (row.peak_gpu_mb or row.peak_ram_mb)
         if row.value is not None and row.rank is not None and cost:
-            said = duration(cost) if over == "time" else memory(cost)
-            found.append(Point(one_line(name, LONGEST), row.is_baseline, row.value, cost, number(row.value), said))
+            cost_text = duration(cost) if over == "time" else memory(cost)
+            found.append(Point(one_line(name, LONGEST), row.is_baseline, row.value, cost, number(row.value), cost_text))
     return found[:MOST_POINTS]
 
 
@@ -118,10 +118,12 @@ def _across(choice: Choice) -> None:
         _left_out(ranking)
         return
     chart.show(critical_chart(ranking), "mean ranks with the critical difference")
-    said = f"Mean ranks over {len(ranking.boards)} tables. Entries joined by a bar do not differ significantly (Nemenyi, 5 %)."
+    caption = (
+        f"Mean ranks over {len(ranking.boards)} tables. Entries joined by a bar do not differ significantly (Nemenyi, 5 %)."
+    )
     if ranking.critical_difference is not None and ranking.p_value is not None:
-        said += f" Critical difference {ranking.critical_difference:.2f}; Friedman's p {ranking.p_value:.2g}."
-    markup.show(markup.note(markup.text(said)))
+        caption += f" Critical difference {ranking.critical_difference:.2f}; Friedman's p {ranking.p_value:.2g}."
+    markup.show(markup.note(markup.text(caption)))
     _left_out(ranking)
 
 

@@ -7,7 +7,7 @@ from deep3dmap.dashboard.look import DASH, arrow, compact, duration, memory, num
 from deep3dmap.dashboard.markup import Column
 from deep3dmap.dashboard.verdicts import distinct
 from deep3dmap.results.board_row import LeaderboardRow
-from deep3dmap.results.row_facts import named
+from deep3dmap.results.row_facts import name_scenes
 
 RANK = Column("#", "rank", "entries with the same rank do not differ significantly (5 %, Holm over all pairs)")
 METHOD = Column("method", "name")
@@ -80,13 +80,13 @@ def _entry(row: LeaderboardRow) -> str:
         tags.append(markup.tag("cut short", "warn", "runs reached a time limit; not ranked"))
     elif row.is_provisional and row.seeds:
         tags.append(markup.tag("provisional", "", "fewer than three seeds"))
-    said = [
+    remarks = [
         f"from {row.given}" if row.given else "",
         row.note,
         _missing(row),
         row.error if row.failed or row.value is None else "",
     ]
-    about = "".join(markup.element("small", markup.text(one_line(one, LONGEST))) for one in said if one)
+    about = "".join(markup.element("small", markup.text(one_line(one, LONGEST))) for one in remarks if one)
     return linked + "".join(tags) + about
 
 
@@ -98,13 +98,13 @@ def _interval(row: LeaderboardRow, ends: tuple[float, float]) -> str:
 
 
 def _more(row: LeaderboardRow) -> list[str]:
-    of_a_scene = None if row.reconstruct_s is None else row.reconstruct_s + (row.fit_s or 0.0)
+    per_scene_s = None if row.reconstruct_s is None else row.reconstruct_s + (row.fit_s or 0.0)
     values = [number(row.median), number(row.interquartile_mean), number(row.optimality_gap)]
-    return [*values, duration(row.train_s), duration(of_a_scene), compact(row.parameters) if row.parameters else DASH]
+    return [*values, duration(row.train_s), duration(per_scene_s), compact(row.parameters) if row.parameters else DASH]
 
 
 def _missing(row: LeaderboardRow) -> str:
-    return f"not scored on {named(row.missing_scenes)}" if row.missing_scenes else ""
+    return f"not scored on {name_scenes(row.missing_scenes)}" if row.missing_scenes else ""
 
 
 def _p(value: float | None) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from deep3dmap.dashboard import markup, reading
-from deep3dmap.dashboard.look import arrow, nothing_yet, one_line
+from deep3dmap.dashboard.look import arrow, one_line, show_empty_store
 from deep3dmap.dashboard.markup import Column
 from deep3dmap.dashboard.plugins import findings
 from deep3dmap.dashboard.views.filters import URL
@@ -22,7 +22,7 @@ def show() -> None:
     """Show the page."""
     found = {kind: reading.cards(kind) for kind in ("method", "dataset", "suite")}
     if not any(found.values()) and reading.snapshot().runs().empty:
-        nothing_yet(reading.store_uri())
+        show_empty_store(reading.store_uri())
         return
     markup.show(markup.heading("Catalogue", "Methods, datasets, suites and metrics at the time the results were produced."))
     labels = list(KINDS.values())

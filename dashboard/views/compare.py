@@ -10,13 +10,13 @@ import streamlit as st
 from deep3dmap.dashboard import markup, reading, scene_cards
 from deep3dmap.dashboard.charts import chart
 from deep3dmap.dashboard.charts.differences import difference_chart
-from deep3dmap.dashboard.look import arrow, nothing_yet, number, one_line, with_unit
-from deep3dmap.dashboard.verdicts import best_place, ordered_scenes, spread, verdict
+from deep3dmap.dashboard.look import arrow, number, one_line, show_empty_store, with_unit
+from deep3dmap.dashboard.verdicts import best_index, ordered_scenes, spread, verdict
 from deep3dmap.dashboard.views.filters import URL
 from deep3dmap.dashboard.views.in_3d import show_in_3d
 from deep3dmap.dashboard.views.scene_choice import SceneChoice, choose
 from deep3dmap.results.board import Board
-from deep3dmap.results.kept_scenes import KeptScene
+from deep3dmap.results.kept_scenes import SavedScene
 
 FEWEST, MOST = 2, 4
 SCENES_CHARTED, SCENES_LISTED = 40, 8
@@ -26,33 +26,34 @@ def show() -> None:
     """Show the page."""
     choice = choose()
     if choice is None:
-        nothing_yet(reading.store_uri())
+        show_empty_store(reading.store_uri())
         return
     markup.show(
-        f"<style>{scene_cards.STYLE}</style>", markup.heading("Compare", markup.text(choice.where), _meaning(choice.board))
+        f"<style>{scene_cards.STYLE}</style>",
+        markup.heading("Compare", markup.text(choice.where), _describe_metric(choice.board)),
     )
-    places = _chosen(choice)
+    places = _select_entries(choice)
     if len(places) < FEWEST:
-        said = (
+        message = (
             "Choose two to four methods to compare."
             if len(choice.names) > 1
             else "This table contains only one method, so there is nothing to compare it with."
         )
-        st.info(said, icon=":material/compare_arrows:")
+        st.info(message, icon=":material/compare_arrows:")
         return
     _verdicts(choice.board, places)
     _scenes(choice, places)
     _one_scene(choice, places)
 
 
-def _meaning(board: Board) -> str:
+def _describe_metric(board: Board) -> str:
     if not board.metric:
         return ""
-    said = "; ".join(filter(None, [str(board.card.get("meaning", "")), arrow(board.rows[0].better)]))
-    return f"<b>{markup.text(with_unit(board.metric, board.rows[0].unit))}</b>: {markup.text(said)}"
+    description = "; ".join(filter(None, [str(board.card.get("meaning", "")), arrow(board.rows[0].better)]))
+    return f"<b>{markup.text(with_unit(board.metric, board.rows[0].unit))}</b>: {markup.text(description)}"
 
 
-def _chosen(choice: SceneChoice) -> list[int]:
+def _select_entries(choice: SceneChoice) -> list[int]:
     with_values = [name for name, values in zip(choice.names, choice.board.per_scene) if np.isfinite(values).any()]
     names = st.multiselect(
         "Methods (the first is compared with the others)",
@@ -91,7 +92,7 @@ def _scenes(choice: SceneChoice, places: list[int]) -> None:
         st.caption(f"Showing {shown}; values are means over seeds.")
     with right:
         markup.show(markup.section("Where they differ most"))
-        st.html(_most_apart(choice, places, order[:SCENES_LISTED]))
+        st.html(_difference_table(choice, places, order[:SCENES_LISTED]))
 
 
 def differences(choice: SceneChoice, places: Sequence[int], scenes: Sequence[int]) -> list[dict[str, Any]]:
@@ -111,14 +112,14 @@ def differences(choice: SceneChoice, places: Sequence[int], scenes: Sequence[int
     return [one for one in found if np.isfinite(one["difference"])]
 
 
-def _most_apart(choice: SceneChoice, places: list[int], scenes: Sequence[int]) -> str:
+def _difference_table(choice: SceneChoice, places: list[int], scenes: Sequence[int]) -> str:
     board = choice.board
-    apart = spread(board, places)
+    ranges = spread(board, places)
     rows, best = [], []
     for scene in scenes:
         values = board.per_scene[places, scene]
-        rows.append([one_line(board.scenes[scene]), *map(number, values), number(apart[scene], 3)])
-        place = best_place(values, board.rows[0].better)
+        rows.append([one_line(board.scenes[scene]), *map(number, values), number(ranges[scene], 3)])
+        place = best_index(values, board.rows[0].better)
         best.append(None if place is None else 1 + place)
     return scene_cards.table(["scene", *(choice.names[place] for place in places), "range"], rows, best)
 
@@ -126,12 +127,14 @@ def _most_apart(choice: SceneChoice, places: list[int], scenes: Sequence[int]) -
 def _one_scene(choice: SceneChoice, places: list[int]) -> None:
     kept = {choice.names[place]: choice.scenes_of(place) for place in places}
     ordered = [choice.board.scenes[scene] for scene in ordered_scenes(choice.board, places, "disputed")]
-    there = [scene for scene in dict.fromkeys([*ordered, *choice.board.scenes]) if any(scene in own for own in kept.values())]
-    if not there:
+    available = [
+        scene for scene in dict.fromkeys([*ordered, *choice.board.scenes]) if any(scene in own for own in kept.values())
+    ]
+    if not available:
         st.caption("The runs of these methods saved no pictures or surfaces.")
         return
     markup.show(markup.section("One scene"))
-    scene = str(st.selectbox("Scene (largest difference first)", there, key="scene", bind=URL, format_func=one_line))
+    scene = str(st.selectbox("Scene (largest difference first)", available, key="scene", bind=URL, format_func=one_line))
     own = {title: found[scene] for title, found in kept.items() if scene in found}
     pictures = scene_cards.tiles_of_entries(own)
     if pictures:
@@ -140,7 +143,7 @@ def _one_scene(choice: SceneChoice, places: list[int]) -> None:
     _sheets(own)
 
 
-def _in_3d(own: dict[str, KeptScene]) -> None:
+def _in_3d(own: dict[str, SavedScene]) -> None:
     data = show_in_3d(own, "compare in 3D")
     if data is None:
         return
@@ -152,7 +155,7 @@ def _in_3d(own: dict[str, KeptScene]) -> None:
     )
 
 
-def _sheets(own: dict[str, KeptScene]) -> None:
+def _sheets(own: dict[str, SavedScene]) -> None:
     names = list(dict.fromkeys(name for kept in own.values() for name in kept.pictures))
     if not names:
         return

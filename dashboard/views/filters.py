@@ -54,7 +54,7 @@ def choose() -> Choice | None:
         group = choose_group(groups)
         metrics, metric = choose_metric(group)
         board = reading.snapshot().board(group, metric)
-        rows = _searched(board.rows)
+        rows = _filter_rows(board.rows)
     card = reading.snapshot().suite_card(group.suite)
     return Choice(group, metric, metrics, board, rows, card)
 
@@ -95,13 +95,13 @@ def select(label: str, key: str, names: Iterable[str], default: str | None = Non
     return str(chosen)
 
 
-def _searched(rows: Sequence[LeaderboardRow]) -> list[LeaderboardRow]:
+def _filter_rows(rows: Sequence[LeaderboardRow]) -> list[LeaderboardRow]:
     words = str(st.text_input("Methods", key="methods", bind=URL, placeholder="all, or words separated by commas"))
     baselines = st.toggle("Baselines", value=True, key="baselines", bind=URL, help="show baseline methods")
     wanted = [word.strip().lower() for word in words.split(",") if word.strip()]
-    return [row for row in rows if (baselines or not row.is_baseline) and (not wanted or _is_meant(row, wanted))]
+    return [row for row in rows if (baselines or not row.is_baseline) and (not wanted or _is_matching(row, wanted))]
 
 
-def _is_meant(row: LeaderboardRow, words: Sequence[str]) -> bool:
-    said = f"{row.method}/{row.variant} {row.note} {row.given}".lower()
-    return any(word in said for word in words)
+def _is_matching(row: LeaderboardRow, words: Sequence[str]) -> bool:
+    searched_text = f"{row.method}/{row.variant} {row.note} {row.given}".lower()
+    return any(word in searched_text for word in words)

@@ -32,7 +32,7 @@ def show() -> None:
         markup.show(markup.section("Leaderboards", "newest first"), f"<div class=d3-cards>{cards}</div>")
     _pictures(groups)
     markup.show(markup.section("Newest runs"), run_table(runs.head(RUNS_SHOWN)))
-    _how_to_add()
+    _show_commands_section()
 
 
 def _empty() -> None:
@@ -86,12 +86,12 @@ def _pictures(groups: list[Group]) -> None:
     for place, (group, method, run_id, name) in zip(st.columns(PICTURES_SHOWN, gap="medium"), found):
         with place:
             picture(name, "stretch")
-            said = f"{markup.text(group.suite)}: {markup.link('run', markup.name(method), run_id=run_id)}"
-            markup.show(markup.note(said))
+            caption = f"{markup.text(group.suite)}: {markup.link('run', markup.name(method), run_id=run_id)}"
+            markup.show(markup.note(caption))
 
 
 def _sheet(group: Group) -> Sheet | None:
-    return reading.snapshot().once(("sheet", group), lambda: _find_sheet(group))
+    return reading.snapshot().cached(("sheet", group), lambda: _find_sheet(group))
 
 
 def _find_sheet(group: Group) -> Sheet | None:
@@ -108,7 +108,7 @@ def _find_sheet(group: Group) -> Sheet | None:
     return None
 
 
-def _how_to_add() -> None:
+def _show_commands_section() -> None:
     markup.show(markup.section("Add results"))
     _commands()
     files = reading.open_store().storage.names("tables/runs", ".parquet")

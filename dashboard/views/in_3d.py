@@ -6,10 +6,10 @@ from typing import Any
 from deep3dmap.core.errors import UserError
 from deep3dmap.dashboard import markup, viewer3d
 from deep3dmap.dashboard.look import one_line
-from deep3dmap.results.kept_scenes import KeptScene
+from deep3dmap.results.kept_scenes import SavedScene
 
 
-def show_in_3d(kept: Mapping[str, KeptScene], key: str) -> dict[str, Any] | None:
+def show_in_3d(kept: Mapping[str, SavedScene], key: str) -> dict[str, Any] | None:
     """Show one scene from several entries in 3D and return the viewer's data; None if there is nothing to show.
 
     kept: {title: files}. key: Streamlit key of the viewer. If a file is damaged, an error is shown instead of the viewer.

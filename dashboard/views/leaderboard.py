@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from deep3dmap.dashboard import markup, reading
-from deep3dmap.dashboard.look import arrow, nothing_yet
+from deep3dmap.dashboard.look import arrow, show_empty_store
 from deep3dmap.dashboard.run_table import run_table
 from deep3dmap.dashboard.views.board_figures import figures
 from deep3dmap.dashboard.views.board_table import board_table
@@ -29,7 +29,7 @@ def show() -> None:
     """Show the page."""
     choice = choose()
     if choice is None:
-        nothing_yet(reading.store_uri())
+        show_empty_store(reading.store_uri())
         return
     _heading(choice)
     with st.sidebar:
@@ -37,18 +37,18 @@ def show() -> None:
         is_full = st.toggle(
             "All statistics", key="statistics", bind=URL, help="median, interquartile mean, optimality gap and more"
         )
-        beside = st.toggle("All metrics", key="all_metrics", bind=URL, help="further metrics as columns of the table")
+        with_all_metrics = st.toggle("All metrics", key="all_metrics", bind=URL, help="further metrics as columns of the table")
     if not choice.rows:
         st.info("No methods match these filters.")
         return
-    _table(choice, sorted(choice.rows, key=ORDERS[order]), is_full, beside)
-    name = "-".join(re.sub(r"[^\w.-]+", "_", part) for part in (*_place(choice), choice.metric) if part)
+    _table(choice, sorted(choice.rows, key=ORDERS[order]), is_full, with_all_metrics)
+    name = "-".join(re.sub(r"[^\w.-]+", "_", part) for part in (*_group_names(choice), choice.metric) if part)
     downloads(choice.rows, name)
     figures(choice)
     _failures(choice)
 
 
-def _place(choice: Choice) -> tuple[str, str, str]:
+def _group_names(choice: Choice) -> tuple[str, str, str]:
     return choice.group.suite, choice.group.tier, choice.group.dataset
 
 
@@ -57,18 +57,18 @@ def _heading(choice: Choice) -> None:
     about = {"suite": group.suite, "tier": group.tier, "dataset": f"{group.dataset}/{group.dataset_variant}"}
     words = [f"{name} <b>{markup.text(value)}</b>" for name, value in about.items() if value]
     words += [f"protocol {group.protocol_version}", f"data version <code>{markup.text(group.dataset_version[:8])}</code>"]
-    said = "; ".join(filter(None, [arrow(choice.board.rows[0].better), choice.meaning]))
-    meaning = f"<b>{markup.text(choice.metric)}</b>: {markup.text(said)}"
+    description = "; ".join(filter(None, [arrow(choice.board.rows[0].better), choice.meaning]))
+    meaning = f"<b>{markup.text(choice.metric)}</b>: {markup.text(description)}"
     # A suite without a card and without scores has no metric.
     markup.show(markup.heading(choice.suite_title, " · ".join(words), meaning if choice.metric else ""))
 
 
-def _table(choice: Choice, rows: list[LeaderboardRow], is_full: bool, beside: bool) -> None:
+def _table(choice: Choice, rows: list[LeaderboardRow], is_full: bool, with_all_metrics: bool) -> None:
     every = True
     if len(rows) > ROWS_SHOWN:
         every = st.toggle(f"All {len(rows)} entries", key="every", bind=URL)
     snapshot = reading.snapshot()
-    metrics = [metric for metric in choice.metrics if metric != choice.metric] if beside else []
+    metrics = [metric for metric in choice.metrics if metric != choice.metric] if with_all_metrics else []
     others = {metric: snapshot.board(choice.group, metric).rows for metric in metrics}
     shown = rows if every else rows[:ROWS_SHOWN]
     note = "Entries with the same rank do not differ significantly."

@@ -8,10 +8,10 @@ import streamlit as st
 from deep3dmap.dashboard import markup, reading
 from deep3dmap.dashboard.charts import chart
 from deep3dmap.dashboard.charts.curves import curve_chart
-from deep3dmap.dashboard.look import as_text, duration, nothing_yet
+from deep3dmap.dashboard.look import duration, escape_markdown, show_empty_store
 from deep3dmap.dashboard.markup import Column
 from deep3dmap.dashboard.run_table import run_table
-from deep3dmap.dashboard.trials import TrialState, live_curves, share_done
+from deep3dmap.dashboard.trials import TrialState, live_curves, parse_progress
 from deep3dmap.results.schema import ENDED_EARLY
 
 REFRESH_S = 5
@@ -29,24 +29,24 @@ def _states() -> None:
     with reading.show_problems():
         snapshot, trials = reading.snapshot(), reading.trials()
         runs = snapshot.runs()
-        going = trials.going(snapshot.once("ids", lambda: frozenset(runs.run_id)))
+        active = trials.find_active(snapshot.cached("ids", lambda: frozenset(runs.run_id)))
         for problem in trials.problems.values():
-            st.warning(as_text(problem), icon=":material/broken_image:")
-        if not going and runs.empty:
-            nothing_yet(reading.store_uri())
+            st.warning(escape_markdown(problem), icon=":material/broken_image:")
+        if not active and runs.empty:
+            show_empty_store(reading.store_uri())
             return
-        ended = snapshot.once("ended", lambda: _ended(runs))
-        markup.show(markup.facts({**_counts(going), **ended}), markup.section("Now"), _going(going[:SHOWN]))
-        _curves([one for one in going if one.state == "running"][:CURVES_OF])
+        ended = snapshot.cached("ended", lambda: _ended(runs))
+        markup.show(markup.facts({**_counts(active), **ended}), markup.section("Now"), _active_table(active[:SHOWN]))
+        _curves([one for one in active if one.state == "running"][:CURVES_OF])
         if len(runs):
-            last = snapshot.once("ended last", lambda: run_table(runs.head(SHOWN // 2)))
+            last = snapshot.cached("ended last", lambda: run_table(runs.head(SHOWN // 2)))
             markup.show(markup.section("Most recent runs"), last)
         markup.show(markup.note(f"Refreshed every {REFRESH_S} s, last at {datetime.now(UTC):%H:%M:%S} UTC."))
 
 
-def _counts(going: list[TrialState]) -> dict[str, str]:
-    running = sum(one.state == "running" for one in going)
-    return {"Running": f"{running:,}", "Pending": f"{len(going) - running:,}"}
+def _counts(active: list[TrialState]) -> dict[str, str]:
+    running = sum(one.state == "running" for one in active)
+    return {"Running": f"{running:,}", "Pending": f"{len(active) - running:,}"}
 
 
 def _ended(runs: pd.DataFrame) -> dict[str, str]:
@@ -55,21 +55,23 @@ def _ended(runs: pd.DataFrame) -> dict[str, str]:
     return {name: f"{count:,}" for name, count in found.items() if count or name != "Stopped early"}
 
 
-def _going(going: list[TrialState]) -> str:
-    if not going:
+def _active_table(active: list[TrialState]) -> str:
+    if not active:
         return markup.note("Nothing is running.")
     columns = [Column("state"), Column("what", "name"), Column("done"), Column("last update", "number"), Column("run", "wide")]
-    return markup.table(columns, [_line(one) for one in going], name="running and pending trials")
+    return markup.table(columns, [_line(one) for one in active], name="running and pending trials")
 
 
 def _line(one: TrialState) -> list[str]:
     silent = (datetime.now(UTC) - one.since).total_seconds()
-    share = share_done(one.text)
-    sign = f"{duration(max(silent, 0.0), 2)} ago"
+    share = parse_progress(one.text)
+    last_update = f"{duration(max(silent, 0.0), 2)} ago"
     if one.state == "running" and silent > SILENT_S:
-        sign = markup.element("span", sign, "d3-tag warn", "no update for a long time; its driver may have stopped")
+        last_update = markup.element(
+            "span", last_update, "d3-tag warn", "no update for a long time; its driver may have stopped"
+        )
     link = markup.link("run", markup.text(one.run_id[:8]), run_id=one.run_id)
-    return [markup.status(one.state), markup.text(one.text), "" if share is None else markup.share(share), sign, link]
+    return [markup.status(one.state), markup.text(one.text), "" if share is None else markup.share(share), last_update, link]
 
 
 def _curves(running: list[TrialState]) -> None:

@@ -8,12 +8,12 @@ import streamlit as st
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.dashboard import markup, reading
-from deep3dmap.dashboard.look import DASH, as_text, compact, duration, integer, memory, nothing_yet
+from deep3dmap.dashboard.look import DASH, compact, duration, escape_markdown, integer, memory, show_empty_store
 from deep3dmap.dashboard.run_table import run_table
 from deep3dmap.dashboard.views.filters import URL
 from deep3dmap.dashboard.views.run_curves import curves, live
 from deep3dmap.dashboard.views.run_files import files, pictures
-from deep3dmap.dashboard.views.run_list import runs_found, siblings
+from deep3dmap.dashboard.views.run_list import search_runs, show_sibling_runs
 from deep3dmap.dashboard.views.run_making import configuration, environment
 from deep3dmap.dashboard.views.run_metrics import metrics
 from deep3dmap.dashboard.views.run_replay import replay
@@ -36,39 +36,39 @@ def show() -> None:
     """Show the page."""
     attempts = reading.attempts()
     with st.sidebar:
-        asked = str(st.text_input("Run", key="run_id", bind=URL, placeholder="start of an id, or search words")).strip()
-    found = runs_found(attempts, asked)
+        query = str(st.text_input("Run", key="run_id", bind=URL, placeholder="start of an id, or search words")).strip()
+    found = search_runs(attempts, query)
     if len(found) == 1:
         _run(attempts, str(found.run_id.iloc[0]))
-    elif _is_going(asked):
-        live(asked)
+    elif _is_active_trial(query):
+        live(query)
     elif attempts.empty:
-        nothing_yet(reading.store_uri())
+        show_empty_store(reading.store_uri())
     else:
-        _list(attempts, found, asked)
+        _list(attempts, found, query)
 
 
-def _is_going(asked: str) -> bool:
+def _is_active_trial(query: str) -> bool:
     try:
-        return bool(asked) and reading.trials().one(asked) is not None
+        return bool(query) and reading.trials().find_state(query) is not None
     except UserError:
         return False
 
 
-def _list(attempts: pd.DataFrame, found: pd.DataFrame, asked: str) -> None:
+def _list(attempts: pd.DataFrame, found: pd.DataFrame, query: str) -> None:
     markup.show(markup.heading("Runs", "Newest runs first. Use the field in the sidebar to search by id, name or status."))
-    if asked and found.empty:
-        st.warning(f"No run matches “{as_text(asked)}”; showing the newest runs.")
-    markup.show(run_table(runs_found(attempts, "") if found.empty else found))
+    if query and found.empty:
+        st.warning(f"No run matches “{escape_markdown(query)}”; showing the newest runs.")
+    markup.show(run_table(search_runs(attempts, "") if found.empty else found))
 
 
 def _run(attempts: pd.DataFrame, run_id: str) -> None:
     chosen = _attempt(attempts[attempts.run_id == run_id])
     run = chosen.iloc[0]
     _heading(run)
-    siblings(run)
+    show_sibling_runs(run)
     if run.status != "ok":
-        st.error(as_text(run.status) + ("" if run.error else ": no further information"), icon=":material/error:")
+        st.error(escape_markdown(run.status) + ("" if run.error else ": no further information"), icon=":material/error:")
     if run.error:
         st.code(run.error, language=None, wrap_lines=True)
     for section in SECTIONS:
@@ -102,7 +102,7 @@ def _heading(run: Any) -> None:
         markup.facts({name: markup.text(value) for name, value in _figures(run).items() if value != DASH}),
     )
     if run.cut_short:
-        st.info(as_text(run.cut_short), icon=":material/timer:")
+        st.info(escape_markdown(run.cut_short), icon=":material/timer:")
 
 
 def _figures(run: Any) -> dict[str, str]:

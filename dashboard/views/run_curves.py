@@ -12,7 +12,7 @@ from deep3dmap.dashboard.look import one_line
 from deep3dmap.dashboard.trials import live_curves
 from deep3dmap.dashboard.views.filters import URL
 
-OFFERED, REFRESH_S = 200, 5
+RUNS_OFFERED, REFRESH_S = 200, 5
 
 
 def curves(attempt: pd.DataFrame) -> None:
@@ -33,7 +33,7 @@ def curves(attempt: pd.DataFrame) -> None:
 
 def live(run_id: str) -> None:
     """Show a run in progress; the view refreshes automatically."""
-    state = reading.trials().one(run_id)
+    state = reading.trials().find_state(run_id)
     markup.show(markup.heading(state.text if state and state.text else run_id, f"run <code>{markup.text(run_id)}</code>"))
     _live(run_id)
 
@@ -41,9 +41,9 @@ def live(run_id: str) -> None:
 @st.fragment(run_every=REFRESH_S)
 def _live(run_id: str) -> None:
     with reading.show_problems():
-        state = reading.trials().one(run_id)
-        said = f"since {state.since:%Y-%m-%d %H:%M:%S} UTC" if state else ""
-        markup.show(markup.note(f"{markup.status(state.state if state else 'gone')} {said}"))
+        state = reading.trials().find_state(run_id)
+        start_note = f"since {state.since:%Y-%m-%d %H:%M:%S} UTC" if state else ""
+        markup.show(markup.note(f"{markup.status(state.state if state else 'gone')} {start_note}"))
         found = live_curves(reading.open_store(), run_id)
         if found.empty:
             markup.show(markup.note("No curves yet."))
@@ -74,8 +74,8 @@ def draw(frame: pd.DataFrame) -> None:
 def _others(run: "pd.Series[str]") -> dict[str, Any]:
     """Return {name: index in the table of runs} for the runs that can be compared with a run."""
     runs = reading.snapshot().runs()
-    alike = (runs.suite == run.suite) & (runs.dataset == run.dataset) & (runs.run_id != run.run_id) & (runs.steps > 0)
-    return {_name(row): row.Index for row in reading.first(runs, alike, OFFERED).itertuples()}
+    is_comparable = (runs.suite == run.suite) & (runs.dataset == run.dataset) & (runs.run_id != run.run_id) & (runs.steps > 0)
+    return {_name(row): row.Index for row in reading.first(runs, is_comparable, RUNS_OFFERED).itertuples()}
 
 
 def _name(run: Any) -> str:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.dashboard import markup, reading
-from deep3dmap.dashboard.look import as_text, integer, one_line
+from deep3dmap.dashboard.look import escape_markdown, integer, one_line
 from deep3dmap.dashboard.markup import Column
 
 FILES_SHOWN = 200
@@ -43,7 +43,7 @@ def picture(name: str, width: Literal["content", "stretch"] = "content") -> None
     try:
         st.image(reading.picture(reading.store_uri(), name), width=width)
     except (UserError, OSError, ValueError) as error:
-        st.warning(as_text(f"{name} cannot be shown: {error}"), icon=":material/broken_image:")
+        st.warning(escape_markdown(f"{name} cannot be shown: {error}"), icon=":material/broken_image:")
 
 
 def files(attempt: pd.DataFrame) -> None:

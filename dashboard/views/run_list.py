@@ -10,13 +10,13 @@ SHOWN, NAMED = 50, 24
 _SEARCHED = ("method", "variant", "suite", "tier", "dataset", "dataset_variant", "status")
 
 
-def runs_found(attempts: pd.DataFrame, asked: str) -> pd.DataFrame:
-    """Return the newest runs whose id starts with `asked`, or if there are none, those that match every word of it."""
-    by_id = attempts.counts & attempts.run_id.str.startswith(asked)
-    if by_id.any() or not asked:
+def search_runs(attempts: pd.DataFrame, query: str) -> pd.DataFrame:
+    """Return the newest runs whose id starts with `query`, or if there are none, those that match every word of it."""
+    by_id = attempts.counts & attempts.run_id.str.startswith(query)
+    if by_id.any() or not query:
         return reading.first(attempts, by_id, SHOWN)
     wanted = attempts.counts
-    for word in asked.lower().replace("/", " ").split():
+    for word in query.lower().replace("/", " ").split():
         one = pd.Series(False, index=attempts.index)
         for name in _SEARCHED:
             one |= attempts[name].str.lower().str.contains(word, regex=False)
@@ -24,7 +24,7 @@ def runs_found(attempts: pd.DataFrame, asked: str) -> pd.DataFrame:
     return reading.first(attempts, wanted, SHOWN)
 
 
-def alike(run: Any) -> pd.DataFrame:
+def find_similar_runs(run: Any) -> pd.DataFrame:
     """Return the runs that differ from a run only in their seed, scene or code version, including the run itself."""
     runs = reading.snapshot().runs()
     same = pd.Series(True, index=runs.index)
@@ -33,9 +33,9 @@ def alike(run: Any) -> pd.DataFrame:
     return runs[same].sort_values(["seed", "scene"])
 
 
-def siblings(run: Any) -> None:
+def show_sibling_runs(run: Any) -> None:
     """Show links to the other runs of the same entry."""
-    own = alike(run).head(NAMED)
+    own = find_similar_runs(run).head(NAMED)
     if len(own) < 2:
         return
     links = []

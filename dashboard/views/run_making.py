@@ -9,9 +9,9 @@ import streamlit as st
 from deep3dmap.dashboard import markup, reading
 from deep3dmap.dashboard.look import one_line
 from deep3dmap.dashboard.markup import Column
-from deep3dmap.results.settings import differing, settings_of
+from deep3dmap.results.settings import find_differing, settings_of
 
-OFFERED = 200
+RUNS_OFFERED = 200
 FACTS = (
     *("run_id", "attempt", "suite", "protocol_version", "tier", "task", "method", "variant", "method_version"),
     *("dataset", "dataset_variant", "dataset_version", "seed", "scene", "config_hash", "engine", "git_commit", "git_dirty"),
@@ -33,13 +33,13 @@ def configuration(attempt: pd.DataFrame) -> None:
 
 def _difference(run: Any) -> None:
     runs = reading.snapshot().runs()
-    others = reading.first(runs, (runs.suite == run.suite) & (runs.run_id != run.run_id), OFFERED)
+    others = reading.first(runs, (runs.suite == run.suite) & (runs.run_id != run.run_id), RUNS_OFFERED)
     names = {str(row.run_id): _name(row) for row in others.itertuples()}
     other = st.selectbox("Other run", list(names), index=None, format_func=names.__getitem__, key="other")
     if other is None:
         return
     both = [flat_facts(run), flat_facts(runs[runs.run_id == other].iloc[0])]
-    keys = differing(both)
+    keys = find_differing(both)
     if not keys:
         st.caption("Only the results differ.")
         return

@@ -10,7 +10,7 @@ from deep3dmap.dashboard import reading
 from deep3dmap.dashboard.verdicts import names_of
 from deep3dmap.dashboard.views.filters import choose_group, choose_metric, suite_groups
 from deep3dmap.results.board import Board
-from deep3dmap.results.kept_scenes import KeptScene, fullest, kept_scenes
+from deep3dmap.results.kept_scenes import SavedScene, find_saved_scenes, select_best_files
 from deep3dmap.results.store import ResultStore
 
 
@@ -28,11 +28,11 @@ class SceneChoice:
         group = self.board.group
         return f"{self.title} · tier {group.tier} · {group.dataset}/{group.dataset_variant}"
 
-    def scenes_of(self, place: int) -> dict[str, KeptScene]:
+    def scenes_of(self, place: int) -> dict[str, SavedScene]:
         """Return {scene: files} saved by the runs of a row, given by index."""
         uri, scenes = reading.store_uri(), tuple(self.board.scenes)
         runs = _counting(self.board.rows[place].run_ids)
-        return fullest(_kept(uri, run_id, attempt, scenes) for run_id, attempt in runs)
+        return select_best_files(_kept(uri, run_id, attempt, scenes) for run_id, attempt in runs)
 
 
 def choose() -> SceneChoice | None:
@@ -54,5 +54,5 @@ def _counting(run_ids: Sequence[str]) -> list[tuple[str, int]]:
 
 
 @lru_cache(256)
-def _kept(uri: str, run_id: str, attempt: int, scenes: tuple[str, ...]) -> dict[str, KeptScene]:
-    return kept_scenes(ResultStore(uri), run_id, attempt, scenes)
+def _kept(uri: str, run_id: str, attempt: int, scenes: tuple[str, ...]) -> dict[str, SavedScene]:
+    return find_saved_scenes(ResultStore(uri), run_id, attempt, scenes)

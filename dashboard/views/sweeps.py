@@ -22,7 +22,7 @@ def show() -> None:
     """Show the page."""
     groups = [group for group in reading.snapshot().groups() if group.suite.startswith(SWEEPS)]
     if not groups:
-        _none_yet()
+        _show_empty()
         return
     with st.sidebar:
         name = select("Sweep", "sweep", [group.suite.removeprefix(SWEEPS) for group in groups])
@@ -37,7 +37,7 @@ def show() -> None:
     _table(sweep)
 
 
-def _none_yet() -> None:
+def _show_empty() -> None:
     markup.show(markup.heading("Sweeps", "Searches for the settings of a method that perform best on the validation split."))
     st.write("The store contains no sweeps yet. To run one:")
     st.code(
@@ -62,7 +62,7 @@ def _best(sweep: Sweep, name: str) -> None:
     if sweep.best is None:
         return
     markup.show(markup.section("Best configuration", f"trial {sweep.best.number}"))
-    lines = [f"{key}={shown(value)}" for key, value in sweep.best.settings.items()]
+    lines = [f"{key}={format_setting(value)}" for key, value in sweep.best.settings.items()]
     store = reading.open_store()
     file = f"tune/{name}/best.yaml"
     if file in {f"tune/{name}/{own}" for own in store.storage.names(f"tune/{name}", "best.yaml")}:
@@ -70,11 +70,11 @@ def _best(sweep: Sweep, name: str) -> None:
     st.code("\n".join(lines) or "the unchanged configuration", language="bash")
 
 
-def shown(value: object) -> str:
+def format_setting(value: object) -> str:
     """Format a setting as for the command line, with at most four significant digits."""
     if isinstance(value, float):
         return f"{value:.4g}"
-    return one_line(value, 60) if not isinstance(value, list) else "[" + ", ".join(map(shown, value)) + "]"
+    return one_line(value, 60) if not isinstance(value, list) else "[" + ", ".join(map(format_setting, value)) + "]"
 
 
 def _figures(sweep: Sweep) -> None:
@@ -143,7 +143,7 @@ def _line(sweep: Sweep, trial: Trial) -> list[str]:
         markup.link("run", markup.text(trial.run_id[:8]), run_id=trial.run_id),
         markup.status(trial.status),
         number(trial.value),
-        *(markup.text(shown(value) if is_number(value) else one_line(value, 40)) for value in settings),
+        *(markup.text(format_setting(value) if is_number(value) else one_line(value, 40)) for value in settings),
         duration(trial.seconds),
         memory(trial.memory_mb),
     ]

@@ -71,7 +71,7 @@ def test_a_place_that_nobody_can_read_is_one_line(started, capsys):
 
 
 def test_what_only_the_server_needs_is_not_imported_before_it(tmp_path):
-    code = "import sys; from deep3dmap.cli import dashboard; dashboard.existing_place(sys.argv[1:])"
+    code = "import sys; from deep3dmap.cli import dashboard; dashboard.existing_location(sys.argv[1:])"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-X", "importtime", "-c", code, f"results={tmp_path}"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

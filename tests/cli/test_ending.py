@@ -38,7 +38,7 @@ def test_a_library_that_keeps_the_interpreter_is_ended_after_a_grace(number: sig
 
 
 def test_nothing_watches_a_command_that_has_ended() -> None:
-    code = "from deep3dmap.cli.ending import leave, watch_signals; watch_signals(); print('done'); leave(3)"
+    code = "from deep3dmap.cli.ending import exit_process, watch_signals; watch_signals(); print('done'); exit_process(3)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=dict(os.environ))
     # The output pipe would stay open if any process were left.
     assert (done.returncode, done.stdout) == (3, "done\n")

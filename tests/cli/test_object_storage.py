@@ -13,7 +13,7 @@ from stores import ENTRANTS, build_store, write_run
 
 from deep3dmap.cli import main
 from deep3dmap.results.compact import compact
-from deep3dmap.results.leases import take
+from deep3dmap.results.leases import acquire_lease
 from deep3dmap.results.merge import merge
 from deep3dmap.results.storage import Storage
 from deep3dmap.results.store import ResultStore
@@ -56,13 +56,13 @@ def run(folder: Path, *arguments: str) -> str:
 
 def test_leases_decide_without_locks(bucket: str) -> None:
     storage = Storage(f"{bucket}/leases")
-    with take(storage, ["a" * 16, "b" * 16], settles_s=0.1) as first:
+    with acquire_lease(storage, ["a" * 16, "b" * 16], settling_s=0.1) as first:
         assert len(first.held) == 2
-        second = take(storage, ["b" * 16, "c" * 16], settles_s=0.1)
+        second = acquire_lease(storage, ["b" * 16, "c" * 16], settling_s=0.1)
         assert second.held == {"c" * 16}
-        first.beat()
+        first.renew_all()
         assert first.lost == set()
-    assert take(storage, ["a" * 16], settles_s=0.1).held == {"a" * 16}
+    assert acquire_lease(storage, ["a" * 16], settling_s=0.1).held == {"a" * 16}
 
 
 def test_a_store_there_is_compacted_merged_and_verified(bucket: str, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_store_there_is_compacted_merged_and_verified(bucket: str, tmp_path: P
     assert merge(there, here).new == len(here.runs(newest_only=False))
     write_run(ResultStore(str(tmp_path)), ENTRANTS[0], 5, 2)
     assert merge(there, ResultStore(here.uri)).new == 1
-    assert compact(ResultStore(there.uri), least=1).files == 0
+    assert compact(ResultStore(there.uri), min_files=1).files == 0
     assert verify(ResultStore(there.uri)) == []
     assert len(ResultStore(there.uri).runs()) == len(ResultStore(here.uri).runs())
 

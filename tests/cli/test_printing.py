@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from deep3dmap.cli import check, main
-from deep3dmap.cli.run_plans import Narrator
+from deep3dmap.cli.run_plans import ProgressPrinter
 from deep3dmap.cli.sweep_table import trial_line
 from deep3dmap.cli.tables import print_table, table
 from deep3dmap.core import methods
@@ -40,7 +40,7 @@ def test_a_line_of_the_report_card_is_whole_in_a_pipe(capsys: Captured, monkeypa
 def test_the_outcome_of_a_run_is_one_line_in_a_pipe(capsys: Captured) -> None:
     plan = SimpleNamespace(title="method/" + "long_" * 20 + "variant on dataset/variant, seed 0")
     run = SimpleNamespace(plan=plan, status="ok", headline=0.5, seconds=2.0)
-    Narrator(Console(stderr=True))("ended", run, 1, 2)  # type: ignore[arg-type]
+    ProgressPrinter(Console(stderr=True))("ended", run, 1, 2)  # type: ignore[arg-type]
     assert capsys.readouterr().err == f"[1/2] ok {plan.title}  0.5  (2 s)\n"
 
 

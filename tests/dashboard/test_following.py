@@ -142,7 +142,7 @@ def test_whoever_comes_first_does_not_wait_for_boards_that_nobody_asked_for(tmp_
     assert first.wait(30)
     ahead.join(0.5)
     assert len(made) == 1
-    reading.first_page_is_drawn()
+    reading.signal_first_page()
     ahead.join(30)
     assert len(made) == len(reading.snapshot().groups()) > 1
 
@@ -150,7 +150,7 @@ def test_whoever_comes_first_does_not_wait_for_boards_that_nobody_asked_for(tmp_
 def test_the_first_reading_of_many_files_says_what_it_does_and_what_helps(tmp_path, monkeypatch, capsys):
     store = build_store(tmp_path, seeds=1, scenes=2)
     monkeypatch.setenv(reading.RESULTS_VARIABLE, store.uri)
-    reading.first_page_is_drawn()
+    reading.signal_first_page()
     reading.read_ahead()
     assert not capsys.readouterr().err
     monkeypatch.setattr(reading, "WORTH_COMPACTING", 5)

@@ -160,7 +160,7 @@ def test_ranks_across_suites_are_those_of_the_terminal(tmp_path, monkeypatch):
 def test_cost_is_drawn_for_ranked_entries_and_names_its_device(store, monkeypatch):
     rows = leaderboard(store, suite="face")
     assert [point.name for point in cost_points(rows, "time")] == ["prnet/wide", "prnet/mini", "mean_face/default"]
-    assert all(point.said.endswith("MB") for point in cost_points(rows, "memory"))
+    assert all(point.cost_text.endswith("MB") for point in cost_points(rows, "memory"))
 
 
 @pytest.mark.parametrize(("suite", "said"), [("face", "The dashed line"), ("indoor", "mean_depth_plane/default")])

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 
 from deep3dmap.dashboard import markup
-from deep3dmap.dashboard.look import as_text, axis_title, memory, one_line, with_unit
+from deep3dmap.dashboard.look import axis_title, escape_markdown, memory, one_line, with_unit
 from deep3dmap.dashboard.markup import Column
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=y>'
@@ -106,7 +106,7 @@ def test_no_value_is_no_drawing_and_equal_ends_are_no_division_by_zero() -> None
 
 
 def test_text_is_no_markdown_and_stands_on_one_line() -> None:
-    assert as_text("a_b*c\n[x](http://y)") == r"a\_b\*c \[x\]\(http\:\/\/y\)"
+    assert escape_markdown("a_b*c\n[x](http://y)") == r"a\_b\*c \[x\]\(http\:\/\/y\)"
     assert one_line("  several   words\n\there ") == "several words here"
     assert one_line("abcdefghij", 7) == "abc…hij"
 

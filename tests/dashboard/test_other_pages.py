@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from deep3dmap.dashboard import plugins
 from deep3dmap.dashboard.reading import RESULTS_VARIABLE
-from deep3dmap.dashboard.trials import Trials, share_done
+from deep3dmap.dashboard.trials import Trials, parse_progress
 from deep3dmap.dashboard.views.catalogue import readme
 from deep3dmap.results.schema import MetricRow
 from deep3dmap.results.store import ResultStore
@@ -120,11 +120,11 @@ def test_a_state_is_read_again_only_if_it_has_changed(tmp_path, monkeypatch):
     monkeypatch.setattr(
         trials.store.storage, "read", lambda name, own=trials.store.storage.read: read.append(name) or own(name)
     )
-    assert len(trials.going(frozenset())) == 20
-    assert len(trials.going(frozenset())) == 20
+    assert len(trials.find_active(frozenset())) == 20
+    assert len(trials.find_active(frozenset())) == 20
     assert len(read) == 20
     ResultStore(str(tmp_path)).write_trial_state(f"{3:016x}", "running", "scored 1 of 4")
-    assert trials.going(frozenset())[0].state == "running"
+    assert trials.find_active(frozenset())[0].state == "running"
     assert len(read) == 21
 
 
@@ -133,9 +133,9 @@ def test_folder_that_has_not_changed_is_not_listed(tmp_path, monkeypatch):
     store.write_trial_state("0" * 16, "running", "waits")
     os.utime(tmp_path / "tables" / "trials", (1e9, 1e9))
     trials = Trials(store)
-    assert len(trials.going(frozenset())) == 1
-    monkeypatch.setattr(trials, "_interesting", lambda ended: pytest.fail("listed again"))
-    assert len(trials.going(frozenset())) == 1
+    assert len(trials.find_active(frozenset())) == 1
+    monkeypatch.setattr(trials, "_list_relevant_files", lambda ended: pytest.fail("listed again"))
+    assert len(trials.find_active(frozenset())) == 1
 
 
 def test_damaged_state_is_named(tmp_path, monkeypatch):
@@ -149,7 +149,7 @@ def test_damaged_state_is_named(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("text", "share"), [("a: scored 4 of 12", 1 / 3), ("a: trial 3", None), ("1 of 0", None), ("", None)])
 def test_share_that_is_done(text, share):
-    assert share_done(text) == (None if share is None else pytest.approx(share))
+    assert parse_progress(text) == (None if share is None else pytest.approx(share))
 
 
 # -- catalogue ------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from deep3dmap.core import Mesh, Reconstruction
 from deep3dmap.dashboard.scene_cards import sheet, table, tile, tiles_of_entries
 from deep3dmap.dashboard.viewer3d import scene_payload
 from deep3dmap.dashboard.viewer3d.scene_panels import _payload
-from deep3dmap.results.kept_scenes import KeptScene, kept_scenes
+from deep3dmap.results.kept_scenes import SavedScene, find_saved_scenes
 from deep3dmap.results.leaderboard import boards
 from deep3dmap.results.store import ResultStore
 
@@ -74,7 +74,9 @@ def test_table_with_one_method_says_so(tmp_path, monkeypatch):
 
 
 def test_pictures_of_one_kind_are_as_large_as_those_of_the_other(tmp_path):
-    one, other = (KeptScene(ResultStore(str(tmp_path)), name, names) for name, names in (("a", VIEWS + SURFACES), ("b", VIEWS)))
+    one, other = (
+        SavedScene(ResultStore(str(tmp_path)), name, names) for name, names in (("a", VIEWS + SURFACES), ("b", VIEWS))
+    )
     shown = tiles_of_entries({"a": one, "b": other}, lambda kept, name: name)
     first, second = shown.split("<div class=scene-tiles>")[1:]
     assert first.count("<section>") == second.count("<section>") == 3
@@ -83,7 +85,7 @@ def test_pictures_of_one_kind_are_as_large_as_those_of_the_other(tmp_path):
 
 
 def test_picture_of_a_suite_keeps_its_shape(tmp_path):
-    kept = KeptScene(ResultStore(str(tmp_path)), "a", ("turntable.png", "sheet.png"))
+    kept = SavedScene(ResultStore(str(tmp_path)), "a", ("turntable.png", "sheet.png"))
     shown = sheet(kept, lambda own, name: name)
     assert "scene-sheet" in shown
     assert "<figcaption>sheet<" in shown
@@ -173,7 +175,7 @@ def kept_mesh(folder, frame):
     run = store.runs().iloc[0]
     place = Path(store.artifacts_path(run.run_id, run.attempt), "scene_01")
     Reconstruction(frame, "pixel", mesh=Mesh([[0, 0, 0], [1, 0, 0], [0, 5, 2]], [[0, 1, 2]])).save(place)
-    return kept_scenes(store, run.run_id, run.attempt, ["scene_01"])["scene_01"]
+    return find_saved_scenes(store, run.run_id, run.attempt, ["scene_01"])["scene_01"]
 
 
 @pytest.mark.parametrize(("frame", "highest"), [("image", 0.0), ("world", 5.0)])

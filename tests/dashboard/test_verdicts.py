@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from stores import build_store
 
-from deep3dmap.dashboard.look import in_order
-from deep3dmap.dashboard.verdicts import after, headline_first, names_of, ordered_scenes, spread, verdict
+from deep3dmap.dashboard.look import replace_direction_controls
+from deep3dmap.dashboard.verdicts import headline_first, names_of, ordered_scenes, spread, unit_suffix, verdict
 from deep3dmap.results.leaderboard import boards
 from deep3dmap.results.store import ResultStore
 
@@ -97,7 +97,7 @@ def test_headline_comes_first_and_the_rest_keep_their_order(tmp_path):
 def test_name_does_not_turn_the_words_after_it(board):
     turned = names_of([replace(board.rows[0], method="a\u202eb\u2066c")])[0]
     assert turned == "a\ufffdb\ufffdc/wide"
-    assert in_order("nothing to mend: é 漢字 עברית") == "nothing to mend: é 漢字 עברית"
+    assert replace_direction_controls("nothing to mend: é 漢字 עברית") == "nothing to mend: é 漢字 עברית"
 
 
 def test_names_are_no_longer_than_it_takes_to_tell_entries_apart(board):
@@ -108,4 +108,4 @@ def test_names_are_no_longer_than_it_takes_to_tell_entries_apart(board):
 
 @pytest.mark.parametrize(("unit", "said"), [("mm", " mm"), ("1e-2", " × 1e-2"), ("", "")])
 def test_unit_stands_after_a_number(unit, said):
-    assert after(unit) == said
+    assert unit_suffix(unit) == said

@@ -171,7 +171,7 @@ def test_a_table_that_cannot_be_read_in_peace_is_no_empty_table(store, monkeypat
 
 def test_few_files_are_left_alone(store):
     before = files(store)
-    assert compact(store, least=1000).files == 0
+    assert compact(store, min_files=1000).files == 0
     assert files(store) == before
 
 

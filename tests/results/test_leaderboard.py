@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from stores import ENTRANTS, build_store, metric_rows, run_row, write_method, write_suites
 
-from deep3dmap.results.board_row import given_in_words
+from deep3dmap.results.board_row import describe_inputs
 from deep3dmap.results.leaderboard import boards, leaderboard
 from deep3dmap.results.schema import MetricRow
 from deep3dmap.results.store import ResultStore
@@ -499,7 +499,7 @@ def test_the_same_store_gives_the_same_rows(built):
     ],
 )
 def test_inputs_are_said_in_words(inputs, words):
-    assert given_in_words(inputs) == words
+    assert describe_inputs(inputs) == words
 
 
 def test_suites_may_measure_in_other_units_by_the_same_name(store):

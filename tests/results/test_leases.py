@@ -9,7 +9,7 @@ import pytest
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.results import leases
-from deep3dmap.results.leases import Owner, take
+from deep3dmap.results.leases import Owner, acquire_lease
 from deep3dmap.results.storage import Storage
 from deep3dmap.results.store import ResultStore
 
@@ -19,8 +19,8 @@ IDS = ["a" * 16, "b" * 16]
 @pytest.fixture(autouse=True)
 def all_are_given_back(monkeypatch):
     """Release all leases after each test, so that no thread keeps renewing one until the interpreter exits."""
-    kept, keep = [], leases.Lease.keep
-    monkeypatch.setattr(leases.Lease, "keep", lambda lease: kept.append(lease) or keep(lease))
+    kept, keep = [], leases.Lease.start_renewing
+    monkeypatch.setattr(leases.Lease, "start_renewing", lambda lease: kept.append(lease) or keep(lease))
     yield
     for lease in kept:
         lease.release()
@@ -53,46 +53,46 @@ def age(storage, lease, seconds):
 
 
 def test_what_is_taken_is_refused_to_others_until_it_is_given_back(storage):
-    with take(storage, IDS) as first:
+    with acquire_lease(storage, IDS) as first:
         assert first.held == set(IDS)
-        second = take(storage, [*IDS, "c" * 16])
+        second = acquire_lease(storage, [*IDS, "c" * 16])
         assert second.held == {"c" * 16}
         assert {run_id: owner.pid for run_id, owner in second.refused.items()} == dict.fromkeys(IDS, os.getpid())
         assert str(second.refused[IDS[0]]).startswith(f"process {os.getpid()} on ")
         second.release()
-    assert take(storage, IDS).held == set(IDS)
+    assert acquire_lease(storage, IDS).held == set(IDS)
 
 
 def test_single_runs_are_given_back(storage):
-    lease = take(storage, IDS)
+    lease = acquire_lease(storage, IDS)
     lease.release(IDS[:1])
     assert lease.held == {IDS[1]}
-    assert take(storage, IDS).held == {IDS[0]}
+    assert acquire_lease(storage, IDS).held == {IDS[0]}
 
 
 def test_an_expired_lease_is_taken_over_and_its_owner_learns_of_it(storage):
-    first = take(storage, IDS, lasts_s=60)
+    first = acquire_lease(storage, IDS, lifetime_s=60)
     age(storage, first, 61)
-    second = take(storage, IDS[:1], lasts_s=60)
+    second = acquire_lease(storage, IDS[:1], lifetime_s=60)
     assert second.held == {IDS[0]}
-    first.beat()
+    first.renew_all()
     assert (first.lost, first.held) == ({IDS[0]}, {IDS[1]})
-    second.beat()
+    second.renew_all()
     assert (second.lost, second.held) == (set(), {IDS[0]})
 
 
 def test_a_lease_that_is_renewed_does_not_expire(storage):
-    first = take(storage, IDS, lasts_s=60)
+    first = acquire_lease(storage, IDS, lifetime_s=60)
     age(storage, first, 59)
-    first.beat()
+    first.renew_all()
     age(storage, first, 59)
-    assert take(storage, IDS, lasts_s=60).held == set()
+    assert acquire_lease(storage, IDS, lifetime_s=60).held == set()
 
 
 def test_it_is_kept_alive_by_itself(storage):
-    first = take(storage, IDS[:1], lasts_s=0.5)
+    first = acquire_lease(storage, IDS[:1], lifetime_s=0.5)
     time.sleep(1.5)
-    assert take(storage, IDS[:1], lasts_s=0.5).held == set()
+    assert acquire_lease(storage, IDS[:1], lifetime_s=0.5).held == set()
     first.release()
 
 
@@ -104,11 +104,11 @@ def test_a_process_that_was_killed_leaves_a_lease_that_expires(storage, tmp_path
         [sys.executable, "-c", code, str(tmp_path), IDS[0]], env=environment, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout.readline() == "1\n"
-    assert take(storage, IDS[:1], lasts_s=1.0).held == set()
+    assert acquire_lease(storage, IDS[:1], lifetime_s=1.0).held == set()
     process.send_signal(signal.SIGKILL)
     process.wait()
     time.sleep(1.2)
-    assert take(storage, IDS[:1], lasts_s=1.0).held == set(IDS[:1])
+    assert acquire_lease(storage, IDS[:1], lifetime_s=1.0).held == set(IDS[:1])
 
 
 def test_of_many_processes_one_gets_it(storage, tmp_path):
@@ -126,28 +126,28 @@ def test_of_many_processes_one_gets_it(storage, tmp_path):
 def test_without_locks_the_first_name_wins(bucket):
     """If two processes request a run at the same time, the one with the smaller token gets it."""
     rival = Owner("0" * 16, "elsewhere", 1)
-    bucket.write(leases._name(IDS[0], rival.token), leases._packed(rival))
-    lease = take(bucket, IDS, settles_s=0.0)
+    bucket.write(leases._name(IDS[0], rival.token), leases._encode_owner(rival))
+    lease = acquire_lease(bucket, IDS, settling_s=0.0)
     assert lease.held == {IDS[1]}
     assert lease.refused == {IDS[0]: rival}
     later = Owner("z" * 16, "elsewhere", 1)
-    bucket.write(leases._name("c" * 16, later.token), leases._packed(later))
-    assert take(bucket, ["c" * 16], settles_s=0.0).held == {"c" * 16}
+    bucket.write(leases._name("c" * 16, later.token), leases._encode_owner(later))
+    assert acquire_lease(bucket, ["c" * 16], settling_s=0.0).held == {"c" * 16}
 
 
 def test_without_locks_a_lease_is_kept_too(bucket):
-    first = take(bucket, IDS, settles_s=0.0)
-    assert take(bucket, IDS, settles_s=0.0).held == set()
+    first = acquire_lease(bucket, IDS, settling_s=0.0)
+    assert acquire_lease(bucket, IDS, settling_s=0.0).held == set()
     first.release()
-    assert take(bucket, IDS, settles_s=0.0).held == set(IDS)
+    assert acquire_lease(bucket, IDS, settling_s=0.0).held == set(IDS)
 
 
 def test_storage_that_fails_for_a_while_ends_no_lease(storage, monkeypatch):
-    lease = take(storage, IDS[:1], lasts_s=0.5)
+    lease = acquire_lease(storage, IDS[:1], lifetime_s=0.5)
     monkeypatch.setattr(storage, "write", lambda *_: (_ for _ in ()).throw(UserError("away")))
     time.sleep(0.3)
     monkeypatch.undo()
-    lease.beat()
+    lease.renew_all()
     assert lease.held == set(IDS[:1])
 
 

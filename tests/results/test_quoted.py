@@ -9,7 +9,7 @@ from deep3dmap.cli import main
 from deep3dmap.core import UserError, suites
 from deep3dmap.results.export import to_json, to_latex
 from deep3dmap.results.html_page import to_html
-from deep3dmap.results.leaderboard import beside, boards
+from deep3dmap.results.leaderboard import boards, collect_quoted_values
 from deep3dmap.results.quoted import as_page, quoted_of, read_quoted
 from deep3dmap.runs.stored_cards import quoted_values
 
@@ -73,11 +73,11 @@ def test_the_exports_show_them_apart(store):
     found = boards(store)
     rows = [row for board in found for row in board.rows]
     assert all(row.method != ENTRY["method"] for row in rows)
-    read = json.loads(to_json(rows, beside(found)))["quoted"]
+    read = json.loads(to_json(rows, collect_quoted_values(found)))["quoted"]
     assert [(one["suite"], one["dataset"], one["method"], one["value"], one["gap"]) for one in read] == [
         ("face", "heads", ENTRY["method"], 3.62, "data")
     ]
-    latex = to_latex(rows, beside(found))
+    latex = to_latex(rows, collect_quoted_values(found))
     assert r"-- & \emph{Paper\_Net <1> (quoted, data: Somebody et al., 2018)} & & 3.62 &" in latex
     assert latex.count(r"\midrule") == 3
     page = to_html(found)

@@ -77,11 +77,11 @@ def test_a_run_that_was_taken_over_meanwhile_is_told_of(
 
     def sleep(*_: object) -> TrainingSummary:
         # Simulate a suspended machine: the lease is not renewed, another process takes over the run, and this one wakes up.
-        taken[0]._over.set()
+        taken[0]._released.set()
         time.sleep(0.3)
         with store.lease([planned.plan.run_id], 0.2) as other:
             assert other.held
-            taken[0].beat()
+            taken[0].renew_all()
         return TrainingSummary(2, 1.5)
 
     monkeypatch.setattr(training_run, "train", sleep)

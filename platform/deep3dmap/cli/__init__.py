@@ -34,7 +34,7 @@ _MODULE_CLASS = re.compile(r"(?:^|[=\[,'\"\s])[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 def command() -> None:
     """Entry point of the console script: run a verb, then terminate every process it started."""
-    from deep3dmap.cli.ending import leave, watch_signals
+    from deep3dmap.cli.ending import exit_process, watch_signals
     from deep3dmap.train.interruption import Terminated
 
     watch_signals()
@@ -48,7 +48,7 @@ def command() -> None:
     except BaseException:
         traceback.print_exc()
         code = 1
-    leave(code)
+    exit_process(code)
 
 
 def main(argv: list[str] | None = None) -> int:

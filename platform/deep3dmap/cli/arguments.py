@@ -40,6 +40,6 @@ def how_many(text: str) -> int:
     return number
 
 
-def on_terminal() -> bool:
+def is_terminal() -> bool:
     """Return whether stderr is a terminal, on which progress can be drawn."""
     return sys.stderr.isatty()

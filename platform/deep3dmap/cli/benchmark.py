@@ -31,7 +31,9 @@ def main(argv: list[str]) -> int:
     """Run the verb; exit code 0 if every run succeeded, 1 if any failed."""
     stage_marks.mark("arguments")
     parser = VerbParser(
-        "benchmark", "Run methods x datasets x seeds of a suite, score them and store the results.\n\n" + _keys(), EXAMPLES
+        "benchmark",
+        "Run methods x datasets x seeds of a suite, score them and store the results.\n\n" + _describe_keys(),
+        EXAMPLES,
     )
     parser.add_argument("--resume", action="store_true", help="run only missing or failed runs; continue partly trained ones")
     parser.add_argument(
@@ -53,20 +55,22 @@ def main(argv: list[str]) -> int:
 
     versions = DatasetVersions(only_look=flags.dry_run)
     plans = []
-    for one in _by_suite(request):
-        one, tuned = _tuned(one, uri, work, resume=flags.resume, only_plan=flags.dry_run)
-        _name_broken(one)
-        plans += expand(one, work, tuned, versions)
-        for name, dataset in left_out(one):
-            told = f"left out: {name} on {dataset}, which has no training data; list it in methods= to train on another dataset"
-            print(told, file=sys.stderr)
+    for suite_request in _split_by_suite(request):
+        suite_request, tuned = _apply_tuning(suite_request, uri, work, resume=flags.resume, only_plan=flags.dry_run)
+        _report_broken_methods(suite_request)
+        plans += expand(suite_request, work, tuned, versions)
+        for name, dataset in left_out(suite_request):
+            message = (
+                f"left out: {name} on {dataset}, which has no training data; list it in methods= to train on another dataset"
+            )
+            print(message, file=sys.stderr)
     if flags.dry_run:
         print_runs(plans, versions.unmade)
         return 0
     return run_plans(plans, store, uri, work, resume=flags.resume, as_json=flags.json)
 
 
-def _by_suite(request: BenchmarkRequest) -> list[BenchmarkRequest]:
+def _split_by_suite(request: BenchmarkRequest) -> list[BenchmarkRequest]:
     """Return one request per suite. Raises UserError if `suites=` is combined with a key of a single suite."""
     own = request.own
     if not own.suites:
@@ -77,43 +81,45 @@ def _by_suite(request: BenchmarkRequest) -> list[BenchmarkRequest]:
     return [replace(request, own=replace(own, suite=suite, suites=[])) for suite in own.suites]
 
 
-def _tuned(
+def _apply_tuning(
     request: BenchmarkRequest, uri: str, work: Path, *, resume: bool, only_plan: bool
 ) -> tuple[BenchmarkRequest, list["TunedSettings"]]:
     """Read `best=` and run the sweeps of `tuning=`; returns the request with the method of `best=`, and the tuned settings."""
     from deep3dmap.bench.expansion import tunable
 
-    granted, found = tunable(request) if request.own.suite else (0, [])
+    trials, found = tunable(request) if request.own.suite else (0, [])
     tuned: list[TunedSettings] = []
     if request.own.best:
         from deep3dmap.tune.best import read_best
 
         best = read_best(Path(request.own.best))
         names = list(request.own.methods)
-        check_choice(best.method, next((name for name in names if name in _forms(best.method)), ""), "methods", best.file)
+        check_choice(
+            best.method, next((name for name in names if name in _accepted_names(best.method)), ""), "methods", best.file
+        )
         request = replace(request, own=replace(request.own, methods=[*names, *({best.method} - set(names))]))
         tuned.append(best.tuned_for())
-    if granted and not only_plan:
+    if trials and not only_plan:
         from deep3dmap.cli.sweep_run import tune_fairly
 
-        tuned += tune_fairly(granted, found, request, uri, work, resume=resume)
-    elif granted:
+        tuned += tune_fairly(trials, found, request, uri, work, resume=resume)
+    elif trials:
         for scored, run in found:
-            print(f"would be tuned first, with {granted} trials: {run.method}/{run.variant} for {scored}")
+            print(f"would be tuned first, with {trials} trials: {run.method}/{run.variant} for {scored}")
     return request, tuned
 
 
-def _forms(choice: str) -> tuple[str, str]:
+def _accepted_names(choice: str) -> tuple[str, str]:
     return choice, choice.partition("/")[0]
 
 
-def _name_broken(request: BenchmarkRequest) -> None:
+def _report_broken_methods(request: BenchmarkRequest) -> None:
     for name in [] if request.own.methods else methods.names():
         if error := broken(methods, name):
             print(f"deep3dmap: left out: {printable(error)}", file=sys.stderr)
 
 
-def _keys() -> str:
+def _describe_keys() -> str:
     defaults = BenchmarkArguments()
     lines = [(f"{of.name}={getattr(defaults, of.name) or ''}", of.metadata["help"]) for of in fields(BenchmarkArguments)]
     own = "\n".join(f"  {key:<16} {text}" for key, text in lines)

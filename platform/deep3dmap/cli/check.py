@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from deep3dmap.cli.arguments import VerbParser, on_terminal
+from deep3dmap.cli.arguments import VerbParser, is_terminal
 from deep3dmap.cli.printable import shown
 from deep3dmap.config.overrides import as_override, split_override
 from deep3dmap.core.errors import UserError
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
         console.print(shown(f"{flags.method} on {subject.dataset_choice}"), highlight=False, soft_wrap=True)
         subject.dataset  # noqa: B018  prepare the data before timing anything
         for name in flags.only or CHECKS:
-            if on_terminal():
+            if is_terminal():
                 console.print(f"[dim]… {name}[/dim]", end="\r", highlight=False)
             mark = _mark(name, subject)
             marks.append(mark)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import resources
 
 from deep3dmap.cli.arguments import VerbParser
-from deep3dmap.cli.leaderboard import existing_place
+from deep3dmap.cli.leaderboard import existing_location
 from deep3dmap.core.errors import UserError
 from deep3dmap.data.cache import default_cache
 
@@ -22,7 +22,7 @@ EXAMPLES = """\
   deep3dmap dashboard results=s3://bucket/results --port 9000
   deep3dmap dashboard --export site/         static files, viewable from disk or on any web server
   ssh -L 8501:localhost:8501 gpu-box deep3dmap dashboard results=/data/results"""
-RESULTS_VARIABLE, KEPT_VARIABLE = "DEEP3DMAP_DASHBOARD_RESULTS", "DEEP3DMAP_DASHBOARD_KEPT"
+RESULTS_VARIABLE, CACHE_VARIABLE = "DEEP3DMAP_DASHBOARD_RESULTS", "DEEP3DMAP_DASHBOARD_KEPT"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 ANY_ADDRESS = ("0.0.0.0", "::")
 BLUES = {"light": "#0072B2", "dark": "#56B4E9"}
@@ -36,12 +36,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--export", metavar="FOLDER", help="write a static site into FOLDER instead of serving")
     parser.add_argument("--host", action="append", default=[], help="additional host name under which browsers may reach it")
     flags, pairs = parser.parse(argv)
-    uri = existing_place(pairs)
+    uri = existing_location(pairs)
     if flags.export is not None:
         os.execve(sys.executable, export_command(uri, flags.export), dict(os.environ))
     _check_free(flags.address, flags.port)
     print(f"dashboard of {uri}: http://{flags.address}:{flags.port} (press Ctrl+C to stop)", flush=True)
-    places = {RESULTS_VARIABLE: uri, KEPT_VARIABLE: str(default_cache() / "dashboard")}
+    places = {RESULTS_VARIABLE: uri, CACHE_VARIABLE: str(default_cache() / "dashboard")}
     os.execve(sys.executable, server_command(flags.address, flags.port, flags.host), {**os.environ, **places})
 
 

@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     _prepare(dataset, name, composed["data"], flags.ray)
     print(f"{flags.name}: {dataset.root}  version {dataset.version}")
     for split in dataset.card.splits:
-        _report(dataset, split, read=flags.action == "check")
+        _report_split(dataset, split, read=flags.action == "check")
     return 0
 
 
@@ -52,7 +52,7 @@ def _prepare(dataset: Any, name: str, data: dict[str, Any], on_ray: bool) -> Non
         dataset.prepare(workers=executor, quiet=False)
 
 
-def _report(dataset: Any, name: str, read: bool) -> None:
+def _report_split(dataset: Any, name: str, read: bool) -> None:
     split = dataset.split(name)
     print(f"  {name}: {len(split)} samples")
     for index in range(len(split) if read else 0):

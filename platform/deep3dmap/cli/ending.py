@@ -21,19 +21,19 @@ def watch_signals() -> None:
     Call this before any thread is started.
     """
     adopt_orphans()
-    signal.signal(signal.SIGTERM, _terminate)
-    heard, told = os.pipe()
+    signal.signal(signal.SIGTERM, _raise_terminated)
+    read_end, write_end = os.pipe()
     command = os.getpid()
     if os.fork() == 0:
-        os.close(told)
-        _insist(heard, command)
-    os.close(heard)
-    os.set_blocking(told, False)
+        os.close(write_end)
+        _kill_after_grace_period(read_end, command)
+    os.close(read_end)
+    os.set_blocking(write_end, False)
     # The interpreter's C handler writes to this descriptor when a signal arrives, even while no Python code can run.
-    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
 
 
-def leave(code: int) -> NoReturn:
+def exit_process(code: int) -> NoReturn:
     """End every process started here, then this one, without an orderly teardown of the libraries."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
@@ -42,20 +42,20 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+def _raise_terminated(number: int, frame: FrameType | None) -> NoReturn:
     raise Terminated
 
 
-def _insist(heard: int, command: int) -> NoReturn:
+def _kill_after_grace_period(read_end: int, command: int) -> NoReturn:
     """Wait, in a separate process, until a signal is reported; kill whatever still runs after the grace period."""
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # The pipe closes when the command ends.
-    while numbers := os.read(heard, 64):
+    while numbers := os.read(read_end, 64):
         grace = [GRACE_S[signal.Signals(number)] for number in numbers if number in GRACE_S]
         if grace:
             time.sleep(min(grace))
-            below = [process for process in descendants(command) if process != os.getpid()]
-            end_processes([*below, command])
+            children = [process for process in descendants(command) if process != os.getpid()]
+            end_processes([*children, command])
             break
     os._exit(0)

@@ -23,8 +23,8 @@ EXAMPLES = """\
 key=value sets a control of the method, an argument of its `generate`: for stylegan2, for example, truncation (1 = full variety,
 0 = the mean image) and between (number of images from one random sample to the next). `deep3dmap methods NAME` and the method's
 README list the controls. method.KEY=, seed= and device= work as in the other verbs. The same seed gives the same images."""
-PORTION = 16
-SEEN_WELL = 96  # pixels
+BATCH_SIZE = 16
+MIN_DISPLAY_SIZE = 96  # pixels
 
 
 def main(argv: list[str]) -> int:
@@ -42,11 +42,11 @@ def main(argv: list[str]) -> int:
         help="enlarge pixels by this factor (default: enlarge small samples to about 100 pixels)",
     )
     parser.add_argument("--sweep", metavar="KEY=A,B,...", help="one row per value of a control, with the same samples in each")
-    flags, pairs = parser.parse(_kept_together(argv))
+    flags, pairs = parser.parse(_join_sweep_argument(argv))
     if flags.count < 1 or min(flags.first, flags.columns, flags.scale) < 0:
         raise UserError("--count must be at least 1; --first, --columns and --scale at least 0")
-    _check_place(flags.out, flags.sweep)
-    rows = _rows(flags.sweep)
+    _check_output(flags.out, flags.sweep)
+    rows = _parse_sweep(flags.sweep)
 
     from deep3dmap.cli.inference_method import method_for_inference
     from deep3dmap.core.method import Generates
@@ -59,16 +59,16 @@ def main(argv: list[str]) -> int:
     indices = range(flags.first, flags.first + flags.count)
     seed = int(job.config["seed"])
     if not flags.out.suffix:
-        _write_each(_portions(method, indices, seed, values), flags.first, flags.out)
+        _write_samples(_generate_batches(method, indices, seed, values), flags.first, flags.out)
         print(f"{flags.count} samples in {flags.out}, one file each")
         return 0
-    pictures = [_draw(method, indices, seed, {**values, **controls}) for controls in rows]
-    _write(pictures, flags.columns or _square(flags.count, len(rows)), flags.scale, flags.out)
+    pictures = [_generate_samples(method, indices, seed, {**values, **controls}) for controls in rows]
+    _write_grid(pictures, flags.columns or _default_columns(flags.count, len(rows)), flags.scale, flags.out)
     print(f"{flags.count * len(rows)} samples in {flags.out}")
     return 0
 
 
-def _check_place(out: Path, sweep: str | None) -> None:
+def _check_output(out: Path, sweep: str | None) -> None:
     if out.suffix.lower() not in ("", ".png"):
         raise UserError(f"{out}: pictures are written as PNG; give a file name ending in .png, or a folder")
     if not out.suffix and sweep:
@@ -78,7 +78,7 @@ def _check_place(out: Path, sweep: str | None) -> None:
     check_folder(out.parent if out.suffix else out, "-o")
 
 
-def _kept_together(argv: list[str]) -> list[str]:
+def _join_sweep_argument(argv: list[str]) -> list[str]:
     """Join `--sweep KEY=VALUES` into one argument, so that KEY=VALUES is not parsed as a `key=value` argument."""
     joined: list[str] = []
     for text in argv:
@@ -89,7 +89,7 @@ def _kept_together(argv: list[str]) -> list[str]:
     return joined
 
 
-def _rows(sweep: str | None) -> list[dict[str, Any]]:
+def _parse_sweep(sweep: str | None) -> list[dict[str, Any]]:
     if sweep is None:
         return [{}]
     key, equals, listed = sweep.partition("=")
@@ -100,7 +100,7 @@ def _rows(sweep: str | None) -> list[dict[str, Any]]:
     return [{key: value} for value in values]
 
 
-def _square(count: int, rows: int) -> int:
+def _default_columns(count: int, rows: int) -> int:
     return count if rows > 1 else max(1, round(count**0.5))
 
 
@@ -114,33 +114,33 @@ def _check_controls(method: Any, name: str, given: set[str]) -> None:
             raise unknown(f"control of {name}", key, known)
 
 
-def _portions(method: Any, indices: range, seed: int, controls: dict[str, Any]) -> Iterator[Any]:
+def _generate_batches(method: Any, indices: range, seed: int, controls: dict[str, Any]) -> Iterator[Any]:
     """Yield the samples in batches, (N, 3, H, W), so that they are never all in memory at once."""
     import torch
 
-    for start in range(0, len(indices), PORTION):
+    for start in range(0, len(indices), BATCH_SIZE):
         with torch.no_grad():
-            yield method.generate(indices[start : start + PORTION], seed, **controls).float().cpu()
+            yield method.generate(indices[start : start + BATCH_SIZE], seed, **controls).float().cpu()
 
 
-def _draw(method: Any, indices: range, seed: int, controls: dict[str, Any]) -> Any:
+def _generate_samples(method: Any, indices: range, seed: int, controls: dict[str, Any]) -> Any:
     import torch
 
-    return torch.cat(list(_portions(method, indices, seed, controls)))
+    return torch.cat(list(_generate_batches(method, indices, seed, controls)))
 
 
-def _write_each(portions: Iterator[Any], first: int, folder: Path) -> None:
+def _write_samples(batches: Iterator[Any], first: int, folder: Path) -> None:
     from deep3dmap.render.visualization import save_png
 
     folder.mkdir(parents=True, exist_ok=True)
     number = first
-    for samples in portions:
+    for samples in batches:
         for sample in samples:
             save_png(sample, folder / f"{number:06d}.png")
             number += 1
 
 
-def _write(pictures: list[Any], columns: int, scale: int, file: Path) -> None:
+def _write_grid(pictures: list[Any], columns: int, scale: int, file: Path) -> None:
     import torch
 
     from deep3dmap.render.visualization import save_png
@@ -153,6 +153,6 @@ def _write(pictures: list[Any], columns: int, scale: int, file: Path) -> None:
         bands.append(rows.flatten(1, 2).flatten(2, 3))
     sheet = torch.cat(bands, 1)
     # Pixels are repeated, not interpolated: the picture shows the samples' own pixels.
-    times = scale or max(1, SEEN_WELL // pictures[0].shape[-1])
+    times = scale or max(1, MIN_DISPLAY_SIZE // pictures[0].shape[-1])
     file.parent.mkdir(parents=True, exist_ok=True)
     save_png(sheet.repeat_interleave(times, 1).repeat_interleave(times, 2), file)

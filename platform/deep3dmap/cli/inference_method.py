@@ -43,24 +43,24 @@ def method_for_inference(named: str, values: dict[str, Any]) -> tuple[Method, Tr
         about = checkpoint.of_run()
         check_plain(about["config"], where=named)
         check_choice(about["method"], chosen, "method", named)
-        config = {**about["config"], **_fit_section(about["config"], own)}
+        config = {**about["config"], **_build_fit_section(about["config"], own)}
         job = TrainingJob(about["method"], about["variant"], about["dataset"], about["dataset_variant"], config, "")
         method = job.build_method()
         load_weights(method, checkpoint.weights(), checkpoint.folder)
     else:
-        job = _untrained(*_with_shipped(named, own))
+        job = _plan_untrained_job(*_add_shipped_weights(named, own))
         method = job.build_method()
     if isinstance(method, torch.nn.Module):
         torch.nn.Module.train(method.to(device), False)
     return method, job
 
 
-def _fit_section(config: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+def _build_fit_section(config: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     given = {key.removeprefix("fit."): value for key, value in own.items() if key.startswith("fit.")}
     return {"fit": asdict(build_section(FitConfig, {**config.get("fit", {}), **given}, "fit."))}
 
 
-def _with_shipped(name: str, own: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _add_shipped_weights(name: str, own: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     if "/" in name or "method.weights" in own:
         return name, own
     card = shipped_card(partial(methods.file, name))
@@ -74,7 +74,7 @@ def _with_shipped(name: str, own: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return f"{name}/{card['variant']}", {"method.weights": SHIPPED, **own}
 
 
-def _untrained(name: str, own: dict[str, Any]) -> TrainingJob:
+def _plan_untrained_job(name: str, own: dict[str, Any]) -> TrainingJob:
     plain, variant, layers = overlay(methods, name)
     cls = methods.load(plain)
     given = {key.removeprefix("method."): value for key, value in own.items() if key.startswith("method.")}
@@ -87,7 +87,7 @@ def _untrained(name: str, own: dict[str, Any]) -> TrainingJob:
     config = asdict(LoopSettings()) | {
         "method": section,
         "seed": int(own.get("seed", 0)),
-        **_fit_section({"fit": layers.get("fit", {})}, own),
+        **_build_fit_section({"fit": layers.get("fit", {})}, own),
     }
     job = TrainingJob(plain, variant, "", "", config, "")
     if job.trains:

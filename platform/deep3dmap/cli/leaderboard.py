@@ -40,36 +40,36 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--format", choices=FORMATS, default="table", help="output format (default: table)")
     flags, pairs = parser.parse(argv)
     store = existing_store(pairs)
-    return _show(store, flags)
+    return _print_boards(store, flags)
 
 
-def _show(store: "ResultStore", flags: argparse.Namespace) -> int:
+def _print_boards(store: "ResultStore", flags: argparse.Namespace) -> int:
     from deep3dmap.cli.result_tables import print_rows
     from deep3dmap.results.export import to_csv, to_json, to_latex
-    from deep3dmap.results.leaderboard import beside, boards
+    from deep3dmap.results.leaderboard import boards, collect_quoted_values
 
     if flags.across and flags.format not in ("table", "json"):
         raise UserError("--across supports only --format table and json")
     metric = "all" if flags.all_metrics else flags.metric
-    _say_what_takes_long(store)
+    _print_slow_read_note(store)
     _check_names(store, suite=flags.suite, dataset=flags.dataset, tier=flags.tier)
     found = boards(store, flags.suite, flags.dataset, flags.tier, metric)
     if metric and not found:
         _check_metric(store, metric, flags.suite)
     if flags.across:
-        return _show_across(found, flags.format)
+        return _print_ranking_across(found, flags.format)
     rows = [row for board in found for row in board.rows]
     if flags.format == "csv":
         sys.stdout.write(to_csv(rows))
     elif flags.format == "table":
-        print_rows(rows, store.uri, beside(found))
+        print_rows(rows, store.uri, collect_quoted_values(found))
     else:
         write = to_json if flags.format == "json" else to_latex
-        sys.stdout.write(write(rows, beside(found)).rstrip("\n") + "\n")
+        sys.stdout.write(write(rows, collect_quoted_values(found)).rstrip("\n") + "\n")
     return 0
 
 
-def _show_across(found: "Sequence[Board]", form: str) -> int:
+def _print_ranking_across(found: "Sequence[Board]", form: str) -> int:
     import json
     from dataclasses import asdict
 
@@ -84,7 +84,7 @@ def _show_across(found: "Sequence[Board]", form: str) -> int:
     return 0
 
 
-def _say_what_takes_long(store: "ResultStore") -> None:
+def _print_slow_read_note(store: "ResultStore") -> None:
     from deep3dmap.results.compact import WORTH_COMPACTING
 
     files = store.unread()
@@ -96,21 +96,21 @@ def _say_what_takes_long(store: "ResultStore") -> None:
 def print_leaderboard(store: "ResultStore", suite: str | None = None) -> None:
     """Print one table per suite, tier and dataset."""
     from deep3dmap.cli.result_tables import print_rows
-    from deep3dmap.results.leaderboard import beside, boards
+    from deep3dmap.results.leaderboard import boards, collect_quoted_values
 
     found = boards(store, suite=suite)
-    print_rows([row for board in found for row in board.rows], store.uri, beside(found))
+    print_rows([row for board in found for row in board.rows], store.uri, collect_quoted_values(found))
 
 
 def existing_store(pairs: Sequence[str]) -> "ResultStore":
-    """Open the store given by `results=` for reading. Raises UserError as `existing_place` does."""
-    uri = existing_place(pairs)
+    """Open the store given by `results=` for reading. Raises UserError as `existing_location` does."""
+    uri = existing_location(pairs)
     from deep3dmap.results.store import ResultStore
 
     return ResultStore(uri)
 
 
-def existing_place(pairs: Sequence[str]) -> str:
+def existing_location(pairs: Sequence[str]) -> str:
     """Return the location of the store given by `results=`: a URI, or the absolute path of a folder.
 
     Raises UserError for any other key, a missing folder, or an unsupported URI.
@@ -137,11 +137,11 @@ def _check_names(store: "ResultStore", **wanted: str | None) -> None:
     runs = store.runs()
     known = runs[runs.suite != ""]
     for column, value in wanted.items():
-        there = set(known[column])
+        present = set(known[column])
         whole = set(known.dataset + "/" + known.dataset_variant) if column == "dataset" else set()
-        if value is not None and there and value not in there | whole:
+        if value is not None and present and value not in present | whole:
             name = value.partition("/")[0] if column == "dataset" else value
-            raise unknown(f"{column} in {store.uri}:", name, there)
+            raise unknown(f"{column} in {store.uri}:", name, present)
 
 
 def _check_metric(store: "ResultStore", metric: str, suite: str | None) -> None:

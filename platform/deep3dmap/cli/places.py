@@ -18,9 +18,9 @@ def check_folder(folder: Path, named: str) -> None:
 
     Leaves nothing behind. named: the option that the folder was given with, such as `-o`.
     """
-    there = require_folder(folder, f"{named} {folder}")
+    existing = require_folder(folder, f"{named} {folder}")
     try:
-        with tempfile.TemporaryFile(dir=there):
+        with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         raise UserError(f"{named} {folder}: cannot write there: {error.strerror}; choose another folder") from error

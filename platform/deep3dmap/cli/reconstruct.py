@@ -34,7 +34,7 @@ EXAMPLES = """\
 
 
 @dataclass(frozen=True)
-class Written:
+class InputResult:
     """The result of one input. files: names of files in `folder`; error: empty on success."""
 
     input: str
@@ -65,10 +65,10 @@ def main(argv: list[str]) -> int:
     method, job = method_for_inference(flags.checkpoint, values)
     _check_takes_input(method, job.method, flags.checkpoint)
     mapping, reconstruct = dict(job.config["inputs"]), InputReconstructor(method, job)
-    name = str(values.pop("dataset", "")) or _recognise(flags.input, method, mapping)
+    name = str(values.pop("dataset", "")) or _recognise_dataset(flags.input, method, mapping)
     if name == "image_folder" and "box" in method.card.consumes and not {"dataset.box", "dataset.boxes"} & values.keys():
         values["dataset.boxes"] = "auto"
-    split = _split(name, flags.input, values, {mapping.get(key, key) for key in method.card.consumes})
+    split = _open_split(name, flags.input, values, {mapping.get(key, key) for key in method.card.consumes})
     written = []
     order: Iterable[int] = range(len(split))
     if not method.fits():
@@ -79,17 +79,17 @@ def main(argv: list[str]) -> int:
         folder = flags.out / folder_name(scene)
         try:
             reconstruct(split[index], scene, folder)
-            written.append(Written(scene, str(folder), sorted(file.name for file in folder.iterdir() if file.is_file())))
+            written.append(InputResult(scene, str(folder), sorted(file.name for file in folder.iterdir() if file.is_file())))
         except UserError as error:
             # One bad photograph does not stop the others.
             if len(split) == 1:
                 raise
-            written.append(Written(scene, str(folder), [], str(error)))
+            written.append(InputResult(scene, str(folder), [], str(error)))
             print(f"deep3dmap: {error}", file=sys.stderr)
     if flags.json:
         print(json.dumps([asdict(one) for one in written], indent=1))
     else:
-        print(_summary(written, flags.out))
+        print(_summarise(written, flags.out))
     return 2 if any(one.error for one in written) else 0
 
 
@@ -102,7 +102,7 @@ def _check_takes_input(method: Method, name: str, given: str) -> None:
         )
 
 
-def _summary(written: list[Written], out: Path) -> str:
+def _summarise(written: list[InputResult], out: Path) -> str:
     good = [one for one in written if not one.error]
     if len(written) == 1:
         return f"{good[0].folder}: {' '.join(good[0].files)}"
@@ -110,7 +110,7 @@ def _summary(written: list[Written], out: Path) -> str:
     return f"{len(good)} reconstructions in {out}, one folder each" + (f"; {failed} inputs failed" if failed else "")
 
 
-def _recognise(path: Path, method: Method, mapping: dict[str, str]) -> str:
+def _recognise_dataset(path: Path, method: Method, mapping: dict[str, str]) -> str:
     """Return the registered dataset that reads `path` and best provides the keys the method consumes."""
     wanted = {mapping.get(key, key) for key in method.card.consumes}
     found = [name for name in working(datasets) if getattr(datasets.load(name), "recognises", lambda _: False)(path)]
@@ -120,19 +120,19 @@ def _recognise(path: Path, method: Method, mapping: dict[str, str]) -> str:
     raise UserError(f"{path}: no dataset recognises this layout; choose one with dataset=NAME ({', '.join(datasets.names())})")
 
 
-def _split(name: str, path: Path, values: dict[str, Any], wanted: set[str]) -> Split:
+def _open_split(name: str, path: Path, values: dict[str, Any], wanted: set[str]) -> Split:
     texts = tuple(as_override(key, value) for key, value in values.items())
     plain = name.partition("/")[0]
     given = {"root": str(path.resolve()), **getattr(datasets.load(plain), "for_reconstruction", {})}
     layer = Layer("input", tuple(as_override(f"dataset.{key}", value) for key, value in given.items()))
     composed = compose_dataset(name, (layer, Layer("command line", texts)))
     dataset = open_dataset(plain, composed["dataset"], composed["data"])
-    _check_given(path, plain, dataset.card.provides, wanted)
+    _check_provided_keys(path, plain, dataset.card.provides, wanted)
     prepare_dataset(dataset, composed["data"], quiet=False, splits=["test"])
     return dataset.split("test")
 
 
-def _check_given(path: Path, name: str, given: Sequence[str], wanted: set[str]) -> None:
+def _check_provided_keys(path: Path, name: str, given: Sequence[str], wanted: set[str]) -> None:
     """Raise one UserError, instead of one per sample, if the dataset cannot provide the keys the method needs."""
     if missing := sorted(wanted - set(given)):
         cards = {other: datasets.load(other).card for other in working(datasets)}

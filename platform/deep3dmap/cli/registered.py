@@ -25,7 +25,7 @@ def show_registered(registry: Registry, argv: list[str], columns: tuple[str, ...
     parser.add_argument("--json", action="store_true", help="print the cards as JSON")
     flags, _ = parser.parse(argv)
     names = [flags.name] if flags.name else registry.names()
-    pages = [_page(registry, name) for name in names]
+    pages = [_load_page(registry, name) for name in names]
     if flags.name and "broken" in pages[0]:
         raise UserError(pages[0]["broken"])
     if flags.json:
@@ -37,7 +37,7 @@ def show_registered(registry: Registry, argv: list[str], columns: tuple[str, ...
     return 0
 
 
-def _page(registry: Registry, name: str) -> dict[str, Any]:
+def _load_page(registry: Registry, name: str) -> dict[str, Any]:
     """Return the card page of an entry, or the error of a broken plugin."""
     if name in registry.names() and (error := broken(registry, name)):
         return {"name": name, "broken": error}

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deep3dmap.cli.arguments import VerbParser, on_terminal
+from deep3dmap.cli.arguments import VerbParser, is_terminal
 from deep3dmap.cli.places import check_folder
 from deep3dmap.cli.printable import shown
 from deep3dmap.cli.tables import print_table, table
@@ -34,7 +34,7 @@ EXAMPLES = """\
   deep3dmap render head.glb renderers=[hard,volume] projection=orthographic volume.resolution=128
   deep3dmap render cow.obj --json"""
 DEFAULTS: dict[str, Any] = {"size": 256, "azimuth": 30.0, "elevation": 15.0, "up": "y", "projection": "perspective"}
-MOST_PIXELS = 2048
+MAX_SIZE = 2048
 
 
 def main(argv: list[str]) -> int:
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print times and agreement between renderers as JSON")
     flags, pairs = parser.parse(argv)
     values = dict(split_override(text) for text in pairs)
-    out = _picture_file(flags.out, flags.mesh)
+    out = _check_output_file(flags.out, flags.mesh)
     require_file(flags.mesh, "a mesh file")
     # Imported here so that neither --help nor the errors above load torch and OpenGL.
     from rich.progress import track
@@ -55,27 +55,27 @@ def main(argv: list[str]) -> int:
     from deep3dmap.render.renderers import available
 
     absent = {name: reason for name, reason in available().items() if reason}
-    chosen = _renderers(values, absent)
+    chosen = _select_renderers(values, absent)
     surface = read_surface(flags.mesh)
-    view = _view(values, surface)
+    view = _parse_view(values, surface)
     lights = light_from_upper_left(view)
-    progress = track(chosen, "drawing", disable=not on_terminal() or flags.json, transient=True)
+    progress = track(chosen, "drawing", disable=not is_terminal() or flags.json, transient=True)
     drawings = [_draw(one, surface, view, lights) for one in progress]
     counts = f"{len(surface.vertices)} vertices, {len(surface.faces)} triangles"
     caption = f"{flags.mesh.name}: {counts}, {view.width} x {view.height} pixels"
     missing = {name: reason for name, reason in absent.items() if "renderers" not in values}
     comparison_picture(drawings, missing, caption).save(out)
-    report = _report(drawings)
+    report = _build_report(drawings)
     if flags.json:
         about = {"mesh": str(flags.mesh), "vertices": len(surface.vertices), "faces": len(surface.faces), "size": view.width}
         print(json.dumps({**about, "picture": str(out), "renderers": report, "absent": missing}, indent=1))
     else:
-        _print(caption, report, missing)
+        _print_report(caption, report, missing)
         print(f"picture in {out}")
     return 0
 
 
-def _renderers(values: dict[str, Any], absent: dict[str, str]) -> list["Renderer"]:
+def _select_renderers(values: dict[str, Any], absent: dict[str, str]) -> list["Renderer"]:
     """Return the renderers to use, with their options. Raises UserError for unknown keys."""
     from deep3dmap.render.renderers import names, renderer, renderer_type
 
@@ -106,7 +106,7 @@ def _draw(chosen: "Renderer", surface: "Surface", view: "View", lights: "Lights"
         raise UserError(f"renderer {chosen.name}: {error}") from error
 
 
-def _picture_file(out: Path | None, mesh: Path) -> Path:
+def _check_output_file(out: Path | None, mesh: Path) -> Path:
     file = out or Path(f"{mesh.stem}_renderers.png")
     if file.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise UserError(f"{file}: the output file must be a .png or .jpg file")
@@ -118,15 +118,15 @@ def _picture_file(out: Path | None, mesh: Path) -> Path:
     return file
 
 
-def _view(values: dict[str, Any], surface: "Surface") -> "View":
+def _parse_view(values: dict[str, Any], surface: "Surface") -> "View":
     from deep3dmap.render.renderer_comparison import view_of
 
     given = {**DEFAULTS, **{key: values[key] for key in DEFAULTS if key in values}}
     for key in ("azimuth", "elevation", "size"):
         if isinstance(given[key], bool) or not isinstance(given[key], int | float):
             raise UserError(f"{key}={given[key]}: expected a number")
-    if given["size"] != int(given["size"]) or not 8 <= given["size"] <= MOST_PIXELS:
-        raise UserError(f"size={given['size']}: expected a whole number of pixels from 8 to {MOST_PIXELS}")
+    if given["size"] != int(given["size"]) or not 8 <= given["size"] <= MAX_SIZE:
+        raise UserError(f"size={given['size']}: expected a whole number of pixels from 8 to {MAX_SIZE}")
     if not -90 <= given["elevation"] <= 90:
         raise UserError(f"elevation={given['elevation']}: expected degrees from -90 to 90")
     for key, choices in (("up", ("y", "z")), ("projection", ("perspective", "orthographic"))):
@@ -136,7 +136,7 @@ def _view(values: dict[str, Any], surface: "Surface") -> "View":
     return view_of(used, int(given["size"]), *(given[key] for key in ("azimuth", "elevation", "up", "projection")))
 
 
-def _report(drawings: list["Drawing"]) -> dict[str, dict[str, Any]]:
+def _build_report(drawings: list["Drawing"]) -> dict[str, dict[str, Any]]:
     from deep3dmap.render.renderer_comparison import agreement
 
     first = drawings[0].rendering
@@ -153,7 +153,7 @@ def _report(drawings: list["Drawing"]) -> dict[str, dict[str, Any]]:
     return report
 
 
-def _print(caption: str, report: dict[str, dict[str, Any]], absent: dict[str, str]) -> None:
+def _print_report(caption: str, report: dict[str, dict[str, Any]], absent: dict[str, str]) -> None:
     from rich.console import Console
 
     first = next(iter(report))

@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
     # Imported here so that --help does not load torch.
     from deep3dmap.results.reproduction import IDENTICAL, WITHIN
 
-    verdicts = _reproduced(store, uri, work, _chosen(store, flags.run_id, flags.sample, flags.seed))
+    verdicts = _reproduce_runs(store, uri, work, _select_runs(store, flags.run_id, flags.sample, flags.seed))
     if flags.json:
         print(json.dumps(verdicts, indent=1))
     else:
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
     return 0 if all(one["overall"] in (IDENTICAL, WITHIN) for one in verdicts) else 1
 
 
-def _chosen(store: ResultStore, named: list[str], sample: int, seed: int) -> list[Any]:
+def _select_runs(store: ResultStore, named: list[str], sample: int, seed: int) -> list[Any]:
     runs = store.runs()
     scored = [row for row in runs.itertuples() if row.status == "ok" and row.suite and ":" not in str(row.suite)]
     if not named and not sample:
@@ -64,39 +64,42 @@ def _chosen(store: ResultStore, named: list[str], sample: int, seed: int) -> lis
     return [by_id[run_id] for run_id in dict.fromkeys([*found, *drawn])]
 
 
-def _reproduced(store: ResultStore, uri: str, work: Path, rows: list[Any]) -> list[dict[str, Any]]:
+def _reproduce_runs(store: ResultStore, uri: str, work: Path, rows: list[Any]) -> list[dict[str, Any]]:
     from deep3dmap.results.reproduction import cannot_run
     from deep3dmap.runs.replanning import ChangedRunError, replan
 
     plans: dict[str, RunPlan] = {}
-    told: dict[str, dict[str, Any]] = {}
+    summaries: dict[str, dict[str, Any]] = {}
     for row in rows:
         title = f"{row.suite} · {row.method}/{row.variant} · {row.dataset}/{row.dataset_variant} · seed {row.seed}"
         try:
             plans[row.run_id] = replan(store, row, work)
         except ChangedRunError as error:
-            told[row.run_id] = _told(row.run_id, title, cannot_run(str(error)))
+            summaries[row.run_id] = _summarise_verdicts(row.run_id, title, cannot_run(str(error)))
     if plans:
-        told |= _carried_out(store, uri, work, plans)
-    return [told[row.run_id] for row in rows]
+        summaries |= _rerun_plans(store, uri, work, plans)
+    return [summaries[row.run_id] for row in rows]
 
 
-def _carried_out(store: ResultStore, uri: str, work: Path, plans: dict[str, "RunPlan"]) -> dict[str, dict[str, Any]]:
+def _rerun_plans(store: ResultStore, uri: str, work: Path, plans: dict[str, "RunPlan"]) -> dict[str, dict[str, Any]]:
     from deep3dmap.bench.experiment import run_experiment
     from deep3dmap.cli.ray_start import start_ray
-    from deep3dmap.cli.run_plans import Narrator
+    from deep3dmap.cli.run_plans import ProgressPrinter
     from deep3dmap.results.reproduction import from_json
 
     console = Console(stderr=True)
     start_ray(console)
-    run_experiment(list(plans.values()), uri, work, Narrator(console))
+    run_experiment(list(plans.values()), uri, work, ProgressPrinter(console))
     shutil.rmtree(work / "reproduced", ignore_errors=True)
     newest = store.runs(newest_only=False).sort_values("attempt")
-    again = {row.run_id: row for row in newest[newest.reproduces != 0].itertuples()}
-    return {run_id: _told(run_id, plan.title, from_json(str(again[run_id].verdict))) for run_id, plan in plans.items()}
+    repeated_runs = {row.run_id: row for row in newest[newest.reproduces != 0].itertuples()}
+    return {
+        run_id: _summarise_verdicts(run_id, plan.title, from_json(str(repeated_runs[run_id].verdict)))
+        for run_id, plan in plans.items()
+    }
 
 
-def _told(run_id: str, title: str, verdicts: list[Any]) -> dict[str, Any]:
+def _summarise_verdicts(run_id: str, title: str, verdicts: list[Any]) -> dict[str, Any]:
     from deep3dmap.results.reproduction import overall
 
     return {"run_id": run_id, "title": title, "overall": overall(verdicts), "metrics": [str(one) for one in verdicts]}

@@ -12,8 +12,8 @@ from deep3dmap.cli.tables import bare_table
 from deep3dmap.results.across import Ranking
 from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.export import significant
-from deep3dmap.results.quoted import NOTHING, Beside, Quoted
-from deep3dmap.results.row_facts import named
+from deep3dmap.results.quoted import NO_QUOTED_VALUES, Quoted, QuotedValues
+from deep3dmap.results.row_facts import name_scenes
 
 WIDTH = 100
 HEADS = ("#", "method", "inputs", "value", "95 % interval", "p", "seeds", "scenes", "seconds", "MB")
@@ -26,7 +26,7 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
 
 
-def print_rows(rows: Sequence[LeaderboardRow], uri: str, quoted: Beside = NOTHING) -> None:
+def print_rows(rows: Sequence[LeaderboardRow], uri: str, quoted: QuotedValues = NO_QUOTED_VALUES) -> None:
     """Print leaderboard rows as tables, at most 100 columns wide in a pipe, together with published results."""
     out = console()
     if not rows:
@@ -111,7 +111,7 @@ def _footnotes(rows: Sequence[LeaderboardRow]) -> list[str]:
             lines.append(f"[red]{name}[/red]: {shown(', '.join(filter(None, [failed, row.error])))}")
         if row.missing_scenes:
             unranked = "" if row.rank is not None or row.is_cut_short else "too few scenes to be ranked; "
-            lines.append(f"{name}: {unranked}not scored on {shown(named(row.missing_scenes))}")
+            lines.append(f"{name}: {unranked}not scored on {shown(name_scenes(row.missing_scenes))}")
         if row.note:
             lines.append(f"{name}: {shown(row.note)}")
     if any(row.peak_gpu_mb for row in rows):

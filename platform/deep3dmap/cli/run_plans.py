@@ -10,7 +10,7 @@ from rich.console import Console
 
 from deep3dmap.bench.experiment import run_experiment
 from deep3dmap.bench.finished import Finished
-from deep3dmap.cli.arguments import on_terminal
+from deep3dmap.cli.arguments import is_terminal
 from deep3dmap.cli.leaderboard import print_leaderboard
 from deep3dmap.cli.printable import shown
 from deep3dmap.cli.ray_start import start_ray
@@ -27,55 +27,57 @@ from deep3dmap.train.interruption import InterruptedRun, Terminated
 def run_plans(plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path, *, resume: bool, as_json: bool) -> int:
     """Execute `plans`, print each outcome and the leaderboard; returns the exit code."""
     done = store.finished_ids() if resume else set()
-    wanted = [plan for plan in plans if plan.run_id not in done]
-    for plan in wanted:
+    pending = [plan for plan in plans if plan.run_id not in done]
+    for plan in pending:
         check_start(plan.job)
     console = Console(stderr=True)
-    with store.lease(plan.run_id for plan in wanted) as lease:
-        for plan in wanted:
+    with store.lease(plan.run_id for plan in pending) as lease:
+        for plan in pending:
             if plan.run_id in lease.refused:
                 console.print(
                     f"skipped, {lease.refused[plan.run_id]} is already running it: {shown(plan.title)}",
                     highlight=False,
                     soft_wrap=True,
                 )
-        todo = [plan for plan in wanted if plan.run_id in lease.held]
+        leased = [plan for plan in pending if plan.run_id in lease.held]
         if not resume:
-            for plan in todo:
+            for plan in leased:
                 shutil.rmtree(work / plan.run_id, ignore_errors=True)
-        if len(wanted) < len(plans):
-            console.print(f"{len(plans) - len(wanted)} of {len(plans)} runs are already in {uri}", soft_wrap=True)
-        finished = _carried_out(todo, plans, store, uri, work, console)
-        if lost := lease.lost_in_words():
+        if len(pending) < len(plans):
+            console.print(f"{len(plans) - len(pending)} of {len(plans)} runs are already in {uri}", soft_wrap=True)
+        finished = _execute_plans(leased, plans, store, uri, work, console)
+        if lost := lease.describe_lost_runs():
             console.print(lost, style="yellow", highlight=False, soft_wrap=True)
-    _tell(finished, plans, store, console, as_json)
+    _report_outcomes(finished, plans, store, console, as_json)
     # Last, so that problems with the files do not hide any outcome.
-    compact(store, least=WORTH_COMPACTING)
+    compact(store, min_files=WORTH_COMPACTING)
     return 1 if any(run.status != "ok" for run in finished) else 0
 
 
-def _carried_out(
-    todo: Sequence[RunPlan], plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path, console: Console
+def _execute_plans(
+    leased: Sequence[RunPlan], plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path, console: Console
 ) -> list[Finished]:
-    prepare_data(todo)
+    prepare_data(leased)
     write_cards(store, plans)
-    if todo:
-        console.print(f"{len(todo)} runs", highlight=False)
+    if leased:
+        console.print(f"{len(leased)} runs", highlight=False)
         start_ray(console)
     try:
-        return run_experiment(todo, uri, work, Narrator(console))
+        return run_experiment(leased, uri, work, ProgressPrinter(console))
     except KeyboardInterrupt:
-        raise InterruptedRun(f"interrupted; {_how_to_go_on(todo, store)}") from None
+        raise InterruptedRun(f"interrupted; {_resume_hint(leased, store)}") from None
     except Terminated:
-        raise Terminated(f"terminated; {_how_to_go_on(todo, store)}") from None
+        raise Terminated(f"terminated; {_resume_hint(leased, store)}") from None
 
 
-def _how_to_go_on(todo: Sequence[RunPlan], store: ResultStore) -> str:
-    done = {plan.run_id for plan in todo} & store.finished_ids()
-    return f"{len(done)} of {len(todo)} runs are stored: run the same command with --resume to continue with the others"
+def _resume_hint(leased: Sequence[RunPlan], store: ResultStore) -> str:
+    done = {plan.run_id for plan in leased} & store.finished_ids()
+    return f"{len(done)} of {len(leased)} runs are stored: run the same command with --resume to continue with the others"
 
 
-def _tell(finished: Sequence[Finished], plans: Sequence[RunPlan], store: ResultStore, console: Console, as_json: bool) -> None:
+def _report_outcomes(
+    finished: Sequence[Finished], plans: Sequence[RunPlan], store: ResultStore, console: Console, as_json: bool
+) -> None:
     if as_json:
         print(json.dumps([_as_dict(run) for run in finished], indent=1))
     else:
@@ -92,22 +94,22 @@ def _tell(finished: Sequence[Finished], plans: Sequence[RunPlan], store: ResultS
             )
 
 
-class Narrator:
+class ProgressPrinter:
     """Prints when a run starts (on a terminal only) and how each run ended."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
 
-    def __call__(self, event: str, what: RunPlan | Finished, done: int, total: int) -> None:
+    def __call__(self, event: str, run: RunPlan | Finished, done: int, total: int) -> None:
         """Print a line about one event."""
-        if isinstance(what, RunPlan):
-            if on_terminal():
-                self.console.print(f"[dim]\\[{done}/{total}] started {shown(what.title)}[/dim]", highlight=False)
+        if isinstance(run, RunPlan):
+            if is_terminal():
+                self.console.print(f"[dim]\\[{done}/{total}] started {shown(run.title)}[/dim]", highlight=False)
             return
-        value = "" if what.headline is None else f"  {what.headline:.4g}"
-        colour = "green" if what.status == "ok" else "red"
+        value = "" if run.headline is None else f"  {run.headline:.4g}"
+        colour = "green" if run.status == "ok" else "red"
         self.console.print(
-            f"\\[{done}/{total}] [{colour}]{what.status}[/{colour}] {shown(what.plan.title)}{value}  ({what.seconds:.0f} s)",
+            f"\\[{done}/{total}] [{colour}]{run.status}[/{colour}] {shown(run.plan.title)}{value}  ({run.seconds:.0f} s)",
             highlight=False,
             soft_wrap=True,
         )
@@ -129,18 +131,18 @@ def _as_dict(run: Finished) -> dict[str, object]:
 
 def _print_pictures(store: ResultStore, plans: Sequence[RunPlan]) -> None:
     runs = store.runs()
-    shown: set[tuple[str, str]] = set()
+    printed: set[tuple[str, str]] = set()
     for plan in plans:
         row = runs[runs.run_id == plan.run_id]
         key = (plan.method, plan.variant)
-        if key in shown or row.empty:
+        if key in printed or row.empty:
             continue
-        if picture := _sheet(store.artifacts(plan.run_id, int(row.iloc[0].attempt), ".png")):
-            shown.add(key)
+        if picture := _find_overview_picture(store.artifacts(plan.run_id, int(row.iloc[0].attempt), ".png")):
+            printed.add(key)
             print(f"picture of {plan.method}/{plan.variant} on {plan.dataset}: {picture}", file=sys.stdout)
 
 
-def _sheet(pictures: Sequence[str]) -> str:
+def _find_overview_picture(pictures: Sequence[str]) -> str:
     """Return the overview picture of the first scene, which is its largest file."""
     first = [picture for picture in pictures if Path(picture).parent == Path(pictures[0]).parent]
     local = [picture for picture in first if Path(picture).is_file()]

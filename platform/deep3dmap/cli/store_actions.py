@@ -17,7 +17,7 @@ from deep3dmap.results.compact import compact
 from deep3dmap.results.detail import joined_table
 from deep3dmap.results.export import csv_cell, to_latex
 from deep3dmap.results.html_page import to_html
-from deep3dmap.results.leaderboard import beside, boards
+from deep3dmap.results.leaderboard import boards, collect_quoted_values
 from deep3dmap.results.merge import merge
 from deep3dmap.results.schema import JSON_COLUMNS
 from deep3dmap.results.store import ResultStore
@@ -26,15 +26,15 @@ from deep3dmap.results.verify import Problem, set_aside, verify
 
 def export(store: ResultStore, file: Path, suite: str | None) -> int:
     """Write the runs with their metrics, or the leaderboard, in the format given by the file's extension."""
-    runs = of_suite(store, store.runs(), suite)
+    runs = select_suite(store, store.runs(), suite)
     if runs.empty:
-        raise _nothing_in(store)
+        raise _empty_store_error(store)
     writers: dict[str, Callable[[], object]] = {
-        ".csv": lambda: _spreadsheet(joined_table(store, runs)).to_csv(file, index=False),
-        ".json": lambda: file.write_text(records(joined_table(store, runs))),
+        ".csv": lambda: _escape_for_spreadsheet(joined_table(store, runs)).to_csv(file, index=False),
+        ".json": lambda: file.write_text(to_json_records(joined_table(store, runs))),
         ".parquet": lambda: joined_table(store, runs).to_parquet(file, index=False),
-        ".tex": lambda: file.write_text(_latex(_boards(store, suite))),
-        ".html": lambda: file.write_text(to_html(_boards(store, suite, metric="all"))),
+        ".tex": lambda: file.write_text(_latex(_load_boards(store, suite))),
+        ".html": lambda: file.write_text(to_html(_load_boards(store, suite, metric="all"))),
     }
     if file.suffix not in writers:
         raise UserError(f"{file}: the extension determines the format; use one of {', '.join(writers)}")
@@ -46,14 +46,14 @@ def export(store: ResultStore, file: Path, suite: str | None) -> int:
     return 0
 
 
-def _boards(store: ResultStore, suite: str | None, metric: str | None = None) -> list[Board]:
+def _load_boards(store: ResultStore, suite: str | None, metric: str | None = None) -> list[Board]:
     found = boards(store, suite, metric=metric)
     if not found:
-        raise _nothing_in(store)
+        raise _empty_store_error(store)
     return found
 
 
-def _nothing_in(store: ResultStore) -> UserError:
+def _empty_store_error(store: ResultStore) -> UserError:
     first = f"deep3dmap benchmark suite=face tier=smoke results={store.uri}"
     return UserError(f"{store.uri} contains no benchmark results, so there is nothing to export; run `{first}` first")
 
@@ -66,11 +66,11 @@ def check(store: ResultStore, *, as_json: bool, aside: bool, quick: bool) -> int
     problems, unchecked = verify(store), dict[str, int]()
     moved = set_aside(store, problems) if aside else []
     if not quick:
-        later, unchecked = _changed_since(store)
+        later, unchecked = _find_changed_runs(store)
         problems += later
     if as_json:
-        told = {"problems": [asdict(problem) for problem in problems], "set_aside": moved, "unchecked": unchecked}
-        print(json.dumps(told, indent=1))
+        report = {"problems": [asdict(problem) for problem in problems], "set_aside": moved, "unchecked": unchecked}
+        print(json.dumps(report, indent=1))
         return 1 if problems else 0
     for problem in problems:
         print(printable(f"{problem.kind:8} {problem}"))
@@ -84,7 +84,7 @@ def check(store: ResultStore, *, as_json: bool, aside: bool, quick: bool) -> int
     return 1 if problems else 0
 
 
-def _changed_since(store: ResultStore) -> tuple[list[Problem], dict[str, int]]:
+def _find_changed_runs(store: ResultStore) -> tuple[list[Problem], dict[str, int]]:
     """Return the runs that are stale or scored differently today, and {reason: number of runs} that could not be checked."""
     # Imported here because checking the hashes alone needs no torch.
     from deep3dmap.runs.rescoring import rescore
@@ -95,15 +95,15 @@ def _changed_since(store: ResultStore) -> tuple[list[Problem], dict[str, int]]:
     return [*freshness.stale, *rescored], freshness.unchecked
 
 
-def _advice(problems: Sequence[Problem], aside: str) -> str:
+def _advice(problems: Sequence[Problem], damaged_advice: str) -> str:
     counts = Counter(problem.kind for problem in problems)
-    damaged = f"; damaged files: {aside}" if counts["damaged"] else ""
+    damaged = f"; damaged files: {damaged_advice}" if counts["damaged"] else ""
     return (
         f"{', '.join(f'{count} {kind}' for kind, count in counts.items())}{damaged}; `benchmark --resume` runs what is missing"
     )
 
 
-def unite(store: ResultStore, uri: str, as_json: bool) -> int:
+def merge_stores(store: ResultStore, uri: str, as_json: bool) -> int:
     """Merge another store into this one; returns 1 if there are conflicts."""
     other = ResultStore(uri)
     if other.storage.local and not other.storage.local.is_dir():
@@ -120,7 +120,7 @@ def unite(store: ResultStore, uri: str, as_json: bool) -> int:
     return 1 if done.conflicts else 0
 
 
-def join(store: ResultStore) -> int:
+def compact_store(store: ResultStore) -> int:
     """Compact a store."""
     done = compact(store)
     if done.refused:
@@ -131,13 +131,13 @@ def join(store: ResultStore) -> int:
     return 0
 
 
-def records(frame: pd.DataFrame) -> str:
+def to_json_records(frame: pd.DataFrame) -> str:
     """Return the rows as JSON, with the columns stored as JSON text decoded."""
     unfolded = frame.assign(**{name: frame[name].map(json.loads) for name in JSON_COLUMNS})
     return str(unfolded.to_json(orient="records", date_format="iso", indent=1))
 
 
-def of_suite(store: ResultStore, runs: pd.DataFrame, suite: str | None) -> pd.DataFrame:
+def select_suite(store: ResultStore, runs: pd.DataFrame, suite: str | None) -> pd.DataFrame:
     """Return the runs of a suite; raises UserError if it has none."""
     if suite is None or runs.empty:
         return runs
@@ -147,9 +147,9 @@ def of_suite(store: ResultStore, runs: pd.DataFrame, suite: str | None) -> pd.Da
 
 
 def _latex(found: list[Board]) -> str:
-    return to_latex([row for board in found for row in board.rows], beside(found))
+    return to_latex([row for board in found for row in board.rows], collect_quoted_values(found))
 
 
-def _spreadsheet(table: pd.DataFrame) -> pd.DataFrame:
+def _escape_for_spreadsheet(table: pd.DataFrame) -> pd.DataFrame:
     texts = table.select_dtypes(exclude=["number", "bool", "datetimetz"]).columns
     return table.assign(**{name: table[name].map(csv_cell) for name in texts})

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from deep3dmap.cli.printable import printable, shown
 from deep3dmap.cli.result_tables import console
-from deep3dmap.cli.store_actions import check, export, join, of_suite, records, unite
+from deep3dmap.cli.store_actions import check, compact_store, export, merge_stores, select_suite, to_json_records
 from deep3dmap.cli.tables import bare_table
 from deep3dmap.core.errors import UserError, nearest
 from deep3dmap.results.detail import run_detail
@@ -19,8 +19,8 @@ from deep3dmap.results.export import significant
 from deep3dmap.results.store import ResultStore
 
 SCENES_SHOWN = 40
-METRICS_ABREAST = 4
-_WANTED = {
+METRICS_PER_TABLE = 4
+_ARGUMENTS = {
     "show": "RUN_ID (`deep3dmap results ls` lists them)",
     "export": "FILE.csv, .json, .parquet, .tex or .html",
     "merge": "STORE, a folder or a URI",
@@ -30,27 +30,27 @@ _WANTED = {
 def act(store: ResultStore, flags: argparse.Namespace) -> int:
     """Run one action; returns the exit code."""
     if flags.action == "ls":
-        return _list(store, flags.suite, flags.json)
+        return _print_runs(store, flags.suite, flags.json)
     if flags.action == "verify":
         return check(store, as_json=flags.json, aside=flags.set_aside, quick=flags.quick)
     if flags.action == "compact":
-        return join(store)
+        return compact_store(store)
     if not flags.argument:
-        raise UserError(f"results {flags.action} needs a {_WANTED[flags.action]}")
+        raise UserError(f"results {flags.action} needs a {_ARGUMENTS[flags.action]}")
     if flags.action == "show":
-        return _show(store, flags.argument, flags.json)
+        return _print_run(store, flags.argument, flags.json)
     if flags.action == "merge":
-        return unite(store, flags.argument, flags.json)
+        return merge_stores(store, flags.argument, flags.json)
     return export(store, Path(flags.argument), flags.suite)
 
 
 # -- ls ---------------------------------------------------------------------------------------------------------------
 
 
-def _list(store: ResultStore, suite: str | None, as_json: bool) -> int:
-    runs = of_suite(store, store.runs(), suite)
+def _print_runs(store: ResultStore, suite: str | None, as_json: bool) -> int:
+    runs = select_suite(store, store.runs(), suite)
     if as_json:
-        print(records(runs))
+        print(to_json_records(runs))
     elif runs.empty:
         print(f"no runs in {store.uri} yet; run `deep3dmap benchmark suite=face tier=smoke`")
     else:
@@ -80,7 +80,7 @@ def _run_table(runs: pd.DataFrame) -> Table:
 # -- show -------------------------------------------------------------------------------------------------------------
 
 
-def _show(store: ResultStore, text: str, as_json: bool) -> int:
+def _print_run(store: ResultStore, text: str, as_json: bool) -> int:
     run_id = find_run(store, text)
     detail = run_detail(store, run_id)
     if as_json:
@@ -104,14 +104,14 @@ def _show(store: ResultStore, text: str, as_json: bool) -> int:
 
 def _metric_tables(scenes: dict[str, dict[str, float | None]]) -> Iterator[Table]:
     names = sorted({name for values in scenes.values() for name in values})
-    for begin in range(0, len(names), METRICS_ABREAST):
-        abreast = names[begin : begin + METRICS_ABREAST]
+    for begin in range(0, len(names), METRICS_PER_TABLE):
+        columns = names[begin : begin + METRICS_PER_TABLE]
         table = bare_table()
         table.add_column("scene", overflow="fold")
-        for name in abreast:
+        for name in columns:
             table.add_column(name, justify="right", overflow="fold")
         for scene, values in list(scenes.items())[:SCENES_SHOWN]:
-            cells = [significant(values[name]) or "not finite" if name in values else "" for name in abreast]
+            cells = [significant(values[name]) or "not finite" if name in values else "" for name in columns]
             if any(cells):
                 table.add_row(shown(scene) or "(whole run)", *cells)
         yield table

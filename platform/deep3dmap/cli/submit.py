@@ -17,7 +17,7 @@ from deep3dmap.core.errors import UserError, unknown
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 VERBS = ("train", "tune", "benchmark", "evaluate", "data", "doctor", "methods")
-WRITING = ("train", "tune", "benchmark", "evaluate")
+VERBS_WITH_RESULTS = ("train", "tune", "benchmark", "evaluate")
 EXAMPLES = """\
   deep3dmap submit -- benchmark suite=face tier=quick seeds=3 results=/shared/results
   deep3dmap submit --address http://127.0.0.1:8265 -- train method=prnet dataset=heads trainer.workers=8 results=/shared/results
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--no-wait", action="store_true", help="submit the job and exit without following its log")
     parser.add_argument("--name", default="", help="name of the job (default: chosen by Ray)")
     parser.add_argument("--json", action="store_true", help="print the status of the job as JSON")
-    own, verb = _split(argv)
+    own, verb = _split_arguments(argv)
     flags = parser.parse_args(own)
     storage = check_command(verb)
     address = flags.address or os.environ.get("RAY_API_SERVER_ADDRESS") or DEFAULT_ADDRESS
@@ -41,16 +41,16 @@ def main(argv: list[str]) -> int:
     # Imported here to keep --help fast.
     from deep3dmap.cluster.upload import build_upload
 
-    _say("packing the code")
+    _print_message("packing the code")
     with tempfile.TemporaryDirectory(prefix="deep3dmap-") as scratch:
         upload = build_upload(Path(scratch) / "ship", flags.extra)
-        _say(f"uploading {len(upload.files)} files, {upload.bytes / 2**20:.1f} MiB, code {upload.code_hash}")
+        _print_message(f"uploading {len(upload.files)} files, {upload.bytes / 2**20:.1f} MiB, code {upload.code_hash}")
         for name in upload.untracked:
-            _say(f"not tracked by git, so not sent: {name}")
+            _print_message(f"not tracked by git, so not sent: {name}")
         command = f"python -m deep3dmap.cluster.submitted_job {upload.code_hash} {storage or '-'} -- {shlex.join(verb)}"
         job = _submit(client, command, str(upload.folder), flags.name)
-    _say(f"job {job} at {address}")
-    return _hand_over(client, job, flags.json) if flags.no_wait else _follow(client, job, flags.json)
+    _print_message(f"job {job} at {address}")
+    return _print_submitted(client, job, flags.json) if flags.no_wait else _follow(client, job, flags.json)
 
 
 def check_command(verb: list[str]) -> str:
@@ -63,7 +63,7 @@ def check_command(verb: list[str]) -> str:
     if verb[0] not in VERBS:
         raise unknown("verb of a job", verb[0], VERBS)
     values = dict(text.split("=", 1) for text in verb[1:] if "=" in text and not text.startswith("-"))
-    if verb[0] in WRITING and "results" not in values:
+    if verb[0] in VERBS_WITH_RESULTS and "results" not in values:
         raise UserError("a job needs results=: the absolute path of a folder that all nodes share")
     for key, value in values.items():
         is_place = key in ("results", "data.cache", "from", "best") or key.endswith((".root", ".weights"))
@@ -73,7 +73,7 @@ def check_command(verb: list[str]) -> str:
     return "" if "://" in results else results
 
 
-def _split(argv: list[str]) -> tuple[list[str], list[str]]:
+def _split_arguments(argv: list[str]) -> tuple[list[str], list[str]]:
     at = argv.index("--") if "--" in argv else len(argv)
     return argv[:at], argv[at + 1 :]
 
@@ -89,7 +89,7 @@ verbs: {" ".join(VERBS)}"""
 
 
 def _connect(address: str) -> Any:
-    if "RAY_AUTH_MODE" not in os.environ and _asks_for_token(address):
+    if "RAY_AUTH_MODE" not in os.environ and _requires_token(address):
         # Ray reads this variable once, at import, and sends no token without it.
         os.environ["RAY_AUTH_MODE"] = "token"
     from ray.exceptions import AuthenticationError
@@ -98,13 +98,13 @@ def _connect(address: str) -> Any:
     try:
         return JobSubmissionClient(address)
     except AuthenticationError as error:
-        said = str(error).splitlines()[0]
-        raise UserError(f"{address}: {said}; put the head's token in ~/.ray/auth_token or $RAY_AUTH_TOKEN") from error
+        message = str(error).splitlines()[0]
+        raise UserError(f"{address}: {message}; put the head's token in ~/.ray/auth_token or $RAY_AUTH_TOKEN") from error
     except Exception as error:  # any error of the network or the server
         raise UserError(f"{address}: no job server answers ({_one_line(error)}); is the head node running?") from error
 
 
-def _asks_for_token(address: str) -> bool:
+def _requires_token(address: str) -> bool:
     """Return whether a job server rejects requests without a token; False if it does not answer."""
     try:
         urlopen(f"{address.rstrip('/')}/api/version", timeout=10).close()
@@ -122,8 +122,8 @@ def _submit(client: Any, command: str, folder: str, name: str) -> str:
         raise UserError(f"the job server rejected the job: {_one_line(error)}") from error
 
 
-def _hand_over(client: Any, job: str, as_json: bool) -> int:
-    _say(f"follow it with: ray job logs --follow --address {client.get_address()} {job}")
+def _print_submitted(client: Any, job: str, as_json: bool) -> int:
+    _print_message(f"follow it with: ray job logs --follow --address {client.get_address()} {job}")
     if as_json:
         print(json.dumps({"job": job, "status": str(client.get_job_status(job).value)}))
     return 0
@@ -133,17 +133,17 @@ def _follow(client: Any, job: str, as_json: bool) -> int:
     try:
         asyncio.run(_print_log(client, job))
     except KeyboardInterrupt:
-        if not _asked_to_stop():
-            _say(f"the job is still running; stop it with: ray job stop --address {client.get_address()} {job}")
+        if not _confirm_stop():
+            _print_message(f"the job is still running; stop it with: ray job stop --address {client.get_address()} {job}")
             return 130
         client.stop_job(job)
-        _say("stopping the job")
+        _print_message("stopping the job")
     info = client.get_job_info(job)
     status = str(info.status.value)
     if as_json:
         print(json.dumps({"job": job, "status": status, "message": info.message}))
     elif status != "SUCCEEDED":
-        _say(f"job {job}: {status.lower()}: {_one_line(info.message)}")
+        _print_message(f"job {job}: {status.lower()}: {_one_line(info.message)}")
     return 0 if status == "SUCCEEDED" else 1
 
 
@@ -152,7 +152,7 @@ async def _print_log(client: Any, job: str) -> None:
         print(text, end="", file=sys.stderr if text.startswith("deep3dmap: ") else sys.stdout, flush=True)
 
 
-def _asked_to_stop() -> bool:
+def _confirm_stop() -> bool:
     if not sys.stdin.isatty():
         return False
     try:
@@ -166,5 +166,5 @@ def _one_line(error: object) -> str:
     return lines[-1][:300] if lines else "no reason given"
 
 
-def _say(text: str) -> None:
+def _print_message(text: str) -> None:
     print(f"deep3dmap: {text}", file=sys.stderr)

@@ -31,9 +31,9 @@ def follow_sweep(plan: SweepPlan, *, anew: bool, as_json: bool) -> int:
     console = Console(stderr=True)
     outcome = carry_out(plan, console, anew)
     report = write_report(plan, outcome.state)
-    told = summary(plan, outcome.state)
+    sweep_summary = summary(plan, outcome.state)
     if as_json:
-        print(json.dumps(told, indent=1))
+        print(json.dumps(sweep_summary, indent=1))
     else:
         # A pipe has no width; print one trial per line for whatever reads it.
         Console(file=sys.stdout, width=None if sys.stdout.isatty() else 240).print(
@@ -41,18 +41,18 @@ def follow_sweep(plan: SweepPlan, *, anew: bool, as_json: bool) -> int:
         )
         print(f"best: {comparison(plan, outcome.state)}")
         print(f"report: {report}")
-        if told["best"]:
+        if sweep_summary["best"]:
             choices = (("method", plan.run.method), ("dataset", plan.run.dataset))
             # A saved file alone never causes a module to be imported; its name must be given on the command line.
             modules = "".join(f" {kind}={name}" for kind, name in choices if ":" in name)
-            print(f"deep3dmap train from={told['best_yaml']}{modules}")
+            print(f"deep3dmap train from={sweep_summary['best_yaml']}{modules}")
     if not outcome.is_complete:
         console.print(
             f"the sweep is not complete; run the same command with --resume to continue it ({plan.folder})",
             highlight=False,
             soft_wrap=True,
         )
-    return 0 if told["best"] and outcome.is_complete else 1
+    return 0 if sweep_summary["best"] and outcome.is_complete else 1
 
 
 def carry_out(plan: SweepPlan, console: Console, anew: bool) -> SweepOutcome:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from deep3dmap.cli.arguments import on_terminal
+from deep3dmap.cli.arguments import is_terminal
 from deep3dmap.cli.printable import shown
 from deep3dmap.cli.tables import bare_table
 from deep3dmap.results.export import significant
@@ -26,7 +26,7 @@ class SweepTable:
 
     def __init__(self, plan: SweepPlan, console: Console, total: int) -> None:
         self.plan, self.console, self.total = plan, console, total
-        self.live = Live(console=console, auto_refresh=False, transient=True) if on_terminal() else None
+        self.live = Live(console=console, auto_refresh=False, transient=True) if is_terminal() else None
         self._drawn = 0.0
 
     def __enter__(self) -> "SweepTable":

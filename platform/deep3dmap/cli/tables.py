@@ -8,27 +8,27 @@ from rich.console import Console
 from rich.table import Table
 
 # Wide enough that nothing is wrapped or cut in a pipe.
-_WIDE = 10_000
+_PIPE_WIDTH = 10_000
 
 
 def table(*columns: str, title: str | None = None) -> Table:
     """Return an empty table whose cells are folded, never cut."""
-    made = bare_table(title=title, title_justify="left")
+    built = bare_table(title=title, title_justify="left")
     for column in columns:
-        made.add_column(column, overflow="fold")
-    return made
+        built.add_column(column, overflow="fold")
+    return built
 
 
-def bare_table(**looks: Any) -> Table:
-    """Return a table without borders and columns. looks: further arguments of rich's Table."""
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), **looks)
+def bare_table(**style: Any) -> Table:
+    """Return a table without borders and columns. style: further arguments of rich's Table."""
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), **style)
 
 
-def print_table(made: Table) -> None:
+def print_table(built: Table) -> None:
     """Print a table: folded to the width of a terminal, or one line per row in a pipe."""
     if sys.stdout.isatty():
-        Console().print(made)
+        Console().print(built)
         return
     text = io.StringIO()
-    Console(file=text, width=_WIDE).print(made)
+    Console(file=text, width=_PIPE_WIDTH).print(built)
     sys.stdout.write("".join(line.rstrip() + "\n" for line in text.getvalue().splitlines()))

@@ -39,7 +39,9 @@ EXAMPLES = """\
 def main(argv: list[str]) -> int:
     """Run the verb."""
     stage_marks.mark("arguments")
-    parser = VerbParser("train", "Train a method on a dataset and store its curves and checkpoints.\n\n" + _keys(), EXAMPLES)
+    parser = VerbParser(
+        "train", "Train a method on a dataset and store its curves and checkpoints.\n\n" + _describe_keys(), EXAMPLES
+    )
     parser.add_argument(
         "--resume", action="store_true", help="resume from the newest complete checkpoint of the same configuration"
     )
@@ -71,7 +73,7 @@ def _main(flags: argparse.Namespace, pairs: list[str]) -> int:
         _print_config(composed, flags.json)
         return 0
     if flags.dry_run:
-        return _print_run(composed)
+        return _print_dry_run(composed)
     # Imported here so that --help does not load torch.
     from deep3dmap.train.engine import check_start
     from deep3dmap.train.job import TrainingJob
@@ -84,50 +86,50 @@ def _main(flags: argparse.Namespace, pairs: list[str]) -> int:
     run = plan_training(dataclasses.replace(composed, config={**composed.config, "results": uri}), work)
     _decide_start(run, flags.resume, flags.restart)
     step = None if flags.restart else run.steps_taken()
-    if flags.resume and (outcome := _finished(run, store)):
+    if flags.resume and (outcome := _find_finished_outcome(run, store)):
         print(f"this run already finished at step {step}; there is nothing to resume (--restart starts over)", file=sys.stderr)
     else:
-        _say_where_it_begins(step)
-        outcome = _carried_out(run, store, anew=flags.restart)
+        _print_start(step)
+        outcome = _run_training(run, store, anew=flags.restart)
     stage_marks.mark("leaving")
     _print_outcome(outcome, flags.json)
     return 0
 
 
-def _carried_out(run: "TrainingRun", store: "ResultStore", anew: bool) -> dict[str, Any]:
+def _run_training(run: "TrainingRun", store: "ResultStore", anew: bool) -> dict[str, Any]:
     try:
         return run.carry_out(store, anew)
     except KeyboardInterrupt:
-        raise InterruptedRun(f"interrupted; {_how_to_go_on(run)}") from None
+        raise InterruptedRun(f"interrupted; {_resume_hint(run)}") from None
     except Terminated:
-        raise Terminated(f"terminated; {_how_to_go_on(run)}") from None
+        raise Terminated(f"terminated; {_resume_hint(run)}") from None
 
 
-def _how_to_go_on(run: "TrainingRun") -> str:
+def _resume_hint(run: "TrainingRun") -> str:
     step = run.steps_taken()
-    kept = f"the checkpoint at step {step} is kept" if step else "no checkpoint has been written yet"
-    return f"{kept}: run the same command with --resume to continue"
+    checkpoint_note = f"the checkpoint at step {step} is kept" if step else "no checkpoint has been written yet"
+    return f"{checkpoint_note}: run the same command with --resume to continue"
 
 
-def _finished(run: "TrainingRun", store: "ResultStore") -> dict[str, Any] | None:
+def _find_finished_outcome(run: "TrainingRun", store: "ResultStore") -> dict[str, Any] | None:
     """Return the outcome of a successfully finished run, None if it has not finished."""
     rows = store.runs()
     row = rows[(rows.run_id == run.plan.run_id) & (rows.status == "ok")]
     if row.empty or run.steps_taken() is None:
         return None
-    ended = row.iloc[0]
+    finished_run = row.iloc[0]
     metrics = store.metrics(row)
     return {
         "run_id": run.plan.run_id,
-        "steps": int(ended.steps),
-        "seconds": float(ended.train_s),
-        "cut_short": str(ended.cut_short or ""),
+        "steps": int(finished_run.steps),
+        "seconds": float(finished_run.train_s),
+        "cut_short": str(finished_run.cut_short or ""),
         "metrics": dict(zip(metrics.metric, metrics.value)),
-        "checkpoint": str(ended.checkpoint_uri),
+        "checkpoint": str(finished_run.checkpoint_uri),
     }
 
 
-def _say_where_it_begins(step: int | None) -> None:
+def _print_start(step: int | None) -> None:
     print("training starts at step 0" if step is None else f"resuming at step {step}", file=sys.stderr)
 
 
@@ -148,7 +150,7 @@ def compose(pairs: list[str]) -> ComposedRun:
     values = dict(keyed)
     layers = []
     if "from" in values:
-        layers.append(_from_file(Path(str(values["from"])), values))
+        layers.append(_load_layer(Path(str(values["from"])), values))
     for name, registry in (("method", methods), ("dataset", datasets)):
         if name not in values:
             raise UserError(f"which {name}? give {name}=NAME (available: {', '.join(registry.names())})")
@@ -167,7 +169,7 @@ def _check_names(pairs: list[str]) -> None:
             check_choice_name(registry, str(values[name]))
 
 
-def _from_file(file: Path, values: dict[str, object]) -> Layer:
+def _load_layer(file: Path, values: dict[str, object]) -> Layer:
     saved = read_saved(file, f"from={file}", "make one with --cfg --json")
     for kind, choice in (("method", saved.method), ("dataset", saved.dataset)):
         check_choice(choice, str(values.get(kind, "")), kind, f"from={file}")
@@ -182,7 +184,7 @@ def _decide_start(run: "TrainingRun", resume: bool, restart: bool) -> None:
         raise UserError(f"a run of this configuration already exists, at step {step} ({run.folder}); add --resume or --restart")
 
 
-def _print_run(composed: ComposedRun) -> int:
+def _print_dry_run(composed: ComposedRun) -> int:
     from deep3dmap.cli.dry_run import print_runs
     from deep3dmap.runs.planning import DatasetVersions, plan_run
 
@@ -208,7 +210,7 @@ def _print_config(composed: ComposedRun, as_json: bool) -> None:
     print_table(rows)
 
 
-def _keys() -> str:
+def _describe_keys() -> str:
     lines = [f"  {'method=':<32} {' '.join(methods.names())} (or NAME/VARIANT, or module:Class)"]
     lines.append(f"  {'dataset=':<32} {' '.join(datasets.names())} (or NAME/VARIANT)")
     lines.append(f"  {'from=':<32} a saved configuration to start from")

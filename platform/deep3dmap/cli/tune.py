@@ -24,7 +24,7 @@ EXAMPLES = """\
 
 def main(argv: list[str]) -> int:
     """Run the verb; exit code 0 if the sweep is complete and found a best configuration, else 1."""
-    parser = VerbParser("tune", DESCRIPTION + "\n\n" + _keys(), EXAMPLES)
+    parser = VerbParser("tune", DESCRIPTION + "\n\n" + _describe_keys(), EXAMPLES)
     parser.add_argument(
         "--resume", action="store_true", help="continue a sweep that was interrupted, or whose budget was raised"
     )
@@ -68,7 +68,7 @@ def _print_space(plan: "SweepPlan", as_json: bool) -> None:
         print(f"tune.space.{key}={text}   (configured: {plan.space.fixed[key]})")
 
 
-def _keys() -> str:
+def _describe_keys() -> str:
     from deep3dmap.tune.tune_arguments import option_lines
 
     lines = [
@@ -78,9 +78,9 @@ def _keys() -> str:
         f"  {'':<32} near(f): from the configured value / f to the value * f,",
         f"  {'':<32} choice(a,b,...), grid(a,b,...) or auto; append `if OTHER.KEY == value` for a conditional setting",
     ]
-    lines += [f"  {f'{key}={_shown(default)}':<32} {text}" for key, default, text in option_lines()]
+    lines += [f"  {f'{key}={_format_default(default)}':<32} {text}" for key, default, text in option_lines()]
     return "keys:\n" + "\n".join(lines)
 
 
-def _shown(default: Any) -> str:
+def _format_default(default: Any) -> str:
     return f"[{','.join(default)}]" if isinstance(default, list) else str(default)

@@ -15,7 +15,7 @@ from deep3dmap.results.distribution import interquartile_mean, optimality_gap, p
 from deep3dmap.results.entries import Group
 from deep3dmap.results.pareto import pareto_front
 from deep3dmap.results.quoted import Quoted, quoted_of
-from deep3dmap.results.row_facts import what_is_wrong
+from deep3dmap.results.row_facts import explain_missing_value
 
 FEWEST_SEEDS = 3
 PROFILE_POINTS = 128
@@ -147,7 +147,7 @@ class Contest:
                 "effect_size": _plain(effects[place]),
                 "smallest_gap": _plain(gaps[place]),
                 "probability_better": probability_better(
-                    self.cells[number].on(both), self.cells[order[0]].on(both), self.better
+                    self.cells[number].select_scenes(both), self.cells[order[0]].select_scenes(both), self.better
                 ),
             }
         return found
@@ -165,7 +165,7 @@ class Contest:
         every, cells = self.contenders, self.cells[number]
         value, low, high = self.means.get(number, (float("nan"),) * 3)
         covered, missing = self._scenes_of(number)
-        wrong = what_is_wrong(self.metric, cells, self.scenes, self.entries[number], self.runs)
+        reason = explain_missing_value(self.metric, cells, self.scenes, self.entries[number], self.runs)
         return LeaderboardRow(
             **every.facts[number],
             metric=self.metric,
@@ -179,7 +179,7 @@ class Contest:
             is_provisional=len(cells.seeds) < FEWEST_SEEDS,
             scenes=covered if cells.known.any() else 0,
             missing_scenes=missing if cells.known.any() else (),
-            error=wrong or every.errors[number],
+            error=reason or every.errors[number],
             rank=rank,
             on_pareto_front=on_front,
             **facts,

@@ -78,7 +78,7 @@ class LeaderboardRow:
     @property
     def given(self) -> str:
         """The inputs in words; intrinsics together with poses are shown as "poses"."""
-        return given_in_words(self.inputs)
+        return describe_inputs(self.inputs)
 
     @property
     def coverage(self) -> str:
@@ -86,7 +86,7 @@ class LeaderboardRow:
         return f"{self.scenes}/{self.all_scenes}" if self.missing_scenes else str(self.scenes)
 
 
-def given_in_words(inputs: Sequence[str]) -> str:
+def describe_inputs(inputs: Sequence[str]) -> str:
     """Return a method's input keys as a short list, such as "images, depths, poses"."""
     posed = "world_from_camera" in inputs
     kept = [key for key in inputs if not (posed and key == "intrinsics")]

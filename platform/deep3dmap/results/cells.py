@@ -36,11 +36,11 @@ class MetricValues:
         """Return the rows of the runs at `places`; runs: total number of runs."""
         wanted = np.zeros(runs, bool)
         wanted[places] = True
-        return self._kept(wanted[self.run])
+        return self._select(wanted[self.run])
 
     def of_metric(self, name: str) -> "MetricValues":
         """Return the rows of one metric."""
-        return self._kept(np.array([own == name for own in self.metric_names], bool)[self.metric])
+        return self._select(np.array([own == name for own in self.metric_names], bool)[self.metric])
 
     def unit_and_direction(self) -> tuple[str, str] | None:
         """Return the unit and direction of the first row, None without rows. Expects rows of one metric of one suite."""
@@ -50,7 +50,7 @@ class MetricValues:
         """Return the names of the metrics that have rows, sorted."""
         return sorted({self.metric_names[code] for code in np.unique(self.metric)})
 
-    def _kept(self, mask: NDArray[np.bool_]) -> "MetricValues":
+    def _select(self, mask: NDArray[np.bool_]) -> "MetricValues":
         if mask.all():
             return self
         columns = {name: getattr(self, name)[mask] for name in ("run", "scene", "metric", "value")}
@@ -62,18 +62,18 @@ _NAMES = ("scene_names", "metric_names", "units", "directions")
 
 def metric_values(table: pa.Table, runs: pd.DataFrame) -> MetricValues:
     """Convert a table of metrics to codes; rows of attempts that are not in `runs` are left out."""
-    (ids, id_names), (scenes, scene_names) = (_coded(table[name]) for name in ("run_id", "scene"))
-    metrics, metric_names, units, directions = _kinds([_coded(table[name]) for name in ("metric", "unit", "better")])
+    (ids, id_names), (scenes, scene_names) = (_encode(table[name]) for name in ("run_id", "scene"))
+    metrics, metric_names, units, directions = _encode_metrics([_encode(table[name]) for name in ("metric", "unit", "better")])
     if not len(ids):
         return MetricValues(ids, scenes, metrics, np.empty(0), [], [], [], [])
     run = pd.Index(runs.run_id).get_indexer(pd.Index(id_names))[ids]
     counts = (run >= 0) & (runs.attempt.to_numpy()[run] == table["attempt"].to_numpy())
     value = table["value"].to_numpy()
     found = MetricValues(run, scenes, metrics, value, scene_names, metric_names, units, directions)
-    return found._kept(counts)
+    return found._select(counts)
 
 
-def _coded(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
+def _encode(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
     """Return the codes of a text column, and the texts they stand for."""
     coded = (column if pa.types.is_dictionary(column.type) else column.dictionary_encode()).unify_dictionaries()
     if not coded.num_chunks:
@@ -82,16 +82,18 @@ def _coded(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
     return np.concatenate(codes).astype(np.int64), coded.chunk(0).dictionary.to_pylist()
 
 
-def _kinds(columns: Sequence[tuple[NDArray[np.int64], list[str]]]) -> tuple[NDArray[np.int64], list[str], list[str], list[str]]:
+def _encode_metrics(
+    columns: Sequence[tuple[NDArray[np.int64], list[str]]],
+) -> tuple[NDArray[np.int64], list[str], list[str], list[str]]:
     """Encode metrics together with their units and directions; returns the codes and the metric, unit and direction of each."""
     sizes = [len(names) for _, names in columns]
     if not all(sizes):
         return np.empty(0, np.int64), [], [], []
-    together = np.ravel_multi_index(tuple(codes for codes, _ in columns), sizes)
-    there = np.bincount(together, minlength=int(np.prod(sizes))) > 0
-    places = np.unravel_index(np.flatnonzero(there), sizes)
+    combined = np.ravel_multi_index(tuple(codes for codes, _ in columns), sizes)
+    is_present = np.bincount(combined, minlength=int(np.prod(sizes))) > 0
+    places = np.unravel_index(np.flatnonzero(is_present), sizes)
     metrics, units, directions = ([str(names[place]) for place in own] for (_, names), own in zip(columns, places))
-    return (np.cumsum(there) - 1)[together], metrics, units, directions
+    return (np.cumsum(is_present) - 1)[combined], metrics, units, directions
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class EntryCells:
         """Whether there are values and all are finite."""
         return bool(self.known.any() and np.isfinite(self.values[self.known]).all())
 
-    def on(self, scenes: NDArray[np.bool_]) -> Array:
+    def select_scenes(self, scenes: NDArray[np.bool_]) -> Array:
         """Return the (K', S') values on the selected scenes, without seeds that have none of them."""
         values = self.values[:, scenes]
         return values[self.known[:, scenes].any(1)]
@@ -132,14 +134,14 @@ def cells_of(entries: Sequence[Entry], values: MetricValues, runs: RunColumns) -
     summary = "" in values.scene_names
     blank = values.scene_names.index("") if summary else -1
     is_summary = bool((values.scene == blank).any())
-    kept = values._kept((values.scene == blank) == is_summary)
+    kept = values._select((values.scene == blank) == is_summary)
     used = np.unique(kept.scene)
     names = [values.scene_names[code] for code in used]
     order = np.argsort(names) if names else np.empty(0, np.int64)
     column = np.full(len(values.scene_names) + 1, -1)
     column[used[order]] = np.arange(len(used))
-    slot_of_run, slots = _slots(entries, runs)
-    rows = _in_order_of_weight(kept, runs)
+    slot_of_run, slots = _assign_rows(entries, runs)
+    rows = _sort_by_precedence(kept, runs)
     table = np.full((len(slots), len(used)), np.nan)
     known = np.zeros(table.shape, bool)
     slot = slot_of_run[kept.run[rows]]
@@ -147,10 +149,10 @@ def cells_of(entries: Sequence[Entry], values: MetricValues, runs: RunColumns) -
     # If a cell is assigned several values, the last one wins.
     table[slot, column[kept.scene[rows]]] = kept.value[rows]
     known[slot, column[kept.scene[rows]]] = True
-    return list(_cut(entries, slots, table, known, is_summary)), [names[place] for place in order]
+    return list(_split_by_entry(entries, slots, table, known, is_summary)), [names[place] for place in order]
 
 
-def _slots(entries: Sequence[Entry], runs: RunColumns) -> tuple[NDArray[np.int64], list[tuple[int, int]]]:
+def _assign_rows(entries: Sequence[Entry], runs: RunColumns) -> tuple[NDArray[np.int64], list[tuple[int, int]]]:
     """Return each run's row in the table of cells, -1 for none, and the (entry, seed) of each row."""
     seeds, of_run = runs["seed"], np.full(len(runs), -1)
     slots: list[tuple[int, int]] = []
@@ -162,7 +164,7 @@ def _slots(entries: Sequence[Entry], runs: RunColumns) -> tuple[NDArray[np.int64
     return of_run, slots
 
 
-def _in_order_of_weight(values: MetricValues, runs: RunColumns) -> NDArray[np.int64]:
+def _sort_by_precedence(values: MetricValues, runs: RunColumns) -> NDArray[np.int64]:
     scenes = np.bincount(values.run, minlength=len(runs))
     # The last key of lexsort is the primary one: runs with more scenes come later, then newer runs.
     weight = np.empty(len(runs), np.int64)
@@ -170,7 +172,7 @@ def _in_order_of_weight(values: MetricValues, runs: RunColumns) -> NDArray[np.in
     return np.argsort(weight[values.run], kind="stable")
 
 
-def _cut(
+def _split_by_entry(
     entries: Sequence[Entry], slots: list[tuple[int, int]], table: Array, known: NDArray[np.bool_], is_summary: bool
 ) -> Iterator[EntryCells]:
     numbers = np.array([number for number, _ in slots], np.int64)

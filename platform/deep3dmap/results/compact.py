@@ -31,12 +31,12 @@ class Compacted:
     refused: str = ""
 
 
-def compact(store: ResultStore, least: int = 2) -> Compacted:
-    """Merge single-attempt files into segments if there are at least `least` of them; safe with concurrent readers and writers.
+def compact(store: ResultStore, min_files: int = 2) -> Compacted:
+    """Merge single-attempt files into segments if there are at least `min_files`; safe with concurrent readers and writers.
 
     A segment is read back before the files it replaces are removed, so readers find every attempt at all times.
     """
-    if len(own_files(store)) < least:
+    if len(list_attempt_files(store)) < min_files:
         return Compacted()
     with store.lease([_LEASE]) as lease:
         if not lease.held:
@@ -44,35 +44,35 @@ def compact(store: ResultStore, least: int = 2) -> Compacted:
         # There are many artifacts, so they are swept here rather than on every run.
         store.storage.sweep("artifacts")
         # List the files again: another process may have compacted them in the meantime.
-        names = own_files(store)
+        names = list_attempt_files(store)
         files, segments, damaged = 0, 0, list[str]()
         for begin in range(0, len(names), ATTEMPTS_OF_SEGMENT):
-            more = _join(store, names[begin : begin + ATTEMPTS_OF_SEGMENT])
+            more = _merge_files(store, names[begin : begin + ATTEMPTS_OF_SEGMENT])
             files, segments, damaged = files + more.files, segments + more.segments, [*damaged, *more.damaged]
     return Compacted(files, segments, tuple(damaged))
 
 
-def own_files(store: ResultStore) -> list[str]:
+def list_attempt_files(store: ResultStore) -> list[str]:
     """Return the names of the single-attempt files in the table of runs."""
     return [name for name in store.storage.names("tables/runs", ".parquet") if not is_segment(name)]
 
 
-def _join(store: ResultStore, names: list[str]) -> Compacted:
+def _merge_files(store: ResultStore, names: list[str]) -> Compacted:
     """Merge the files of some attempts, table by table; runs are handled last, in the same order as when they are written."""
     parts, damaged = {}, set[str]()
     for table in TABLES:
         parts[table] = _read(store, table, names)
         damaged |= {f"tables/{table}/{name}" for name, part in parts[table].items() if part is None}
     # An attempt with any damaged file is left unchanged for inspection.
-    kept = [name for name in names if all(parts[table].get(name, _NOTHING) is not None for table in TABLES)]
+    kept = [name for name in names if all(parts[table].get(name, _EMPTY_TABLE) is not None for table in TABLES)]
     if not kept:
         return Compacted(damaged=tuple(sorted(damaged)))
     segments, files = 0, 0
     for table in TABLES:
         # Only existing files: an attempt whose file of this table is lost must not be listed in the segment.
-        there = {name.removesuffix(".parquet"): part for name in kept if (part := parts[table].get(name)) is not None}
-        if there:
-            write_segment(store, table, pa.concat_tables(there.values()), list(there))
+        present = {name.removesuffix(".parquet"): part for name in kept if (part := parts[table].get(name)) is not None}
+        if present:
+            write_segment(store, table, pa.concat_tables(present.values()), list(present))
             segments += 1
     for table in reversed(TABLES):
         for name in kept:
@@ -82,14 +82,14 @@ def _join(store: ResultStore, names: list[str]) -> Compacted:
     return Compacted(files, segments, tuple(sorted(damaged)))
 
 
-_NOTHING = pa.table({})
+_EMPTY_TABLE = pa.table({})
 
 
 def _read(store: ResultStore, table: str, names: list[str]) -> dict[str, pa.Table | None]:
     """Return {file: rows}, with None for damaged files."""
-    there, found = set(store.storage.names(f"tables/{table}", ".parquet")), dict[str, pa.Table | None]()
+    present, found = set(store.storage.names(f"tables/{table}", ".parquet")), dict[str, pa.Table | None]()
     for name in names:
-        if name in there:
+        if name in present:
             try:
                 found[name] = decode_table(store.storage.read(f"tables/{table}/{name}"), table, name)[0]
             except DAMAGE:

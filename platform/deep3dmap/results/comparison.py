@@ -52,14 +52,14 @@ class Comparisons:
 
 def layout_of(entries: Sequence[EntryCells], scenes: NDArray[np.bool_]) -> Layout:
     """Return the layout of entries on the selected scenes; entries whose seeds share no scene get NaN."""
-    values = [entry.on(scenes) for entry in entries]
-    has_holes = [bool(np.isnan(one).any()) for one in values]
+    values = [entry.select_scenes(scenes) for entry in entries]
+    has_missing = [bool(np.isnan(one).any()) for one in values]
     order, parts = list[int](), list[Layout]()
     for seeds in sorted({len(one) for one in values}):
-        if places := [place for place, one in enumerate(values) if len(one) == seeds and not has_holes[place]]:
+        if places := [place for place, one in enumerate(values) if len(one) == seeds and not has_missing[place]]:
             parts.append(crossed.fit(np.stack([values[place] for place in places])))
             order += places
-    rest = [place for place, is_so in enumerate(has_holes) if is_so]
+    rest = [place for place, is_incomplete in enumerate(has_missing) if is_incomplete]
     parts += [_with_missing(values[place]) for place in rest]
     return crossed.stack(parts).take(np.argsort(order + rest))
 
@@ -131,15 +131,17 @@ def ranked(losses: Array, coverage: Array, beaten_by: NDArray[np.bool_]) -> tupl
     of the largest coverage are not ranked.
     """
     most = np.max(coverage, initial=0.0)
-    can = np.flatnonzero(~np.isnan(losses) & (coverage >= FEWEST_SCENES * max(most, np.finfo(float).tiny))).tolist()
-    whole: list[int] = [place for place in can if coverage[place] == most]
-    part: list[int] = sorted((place for place in can if coverage[place] < most), key=lambda place: float(losses[place]))
+    candidates = np.flatnonzero(~np.isnan(losses) & (coverage >= FEWEST_SCENES * max(most, np.finfo(float).tiny))).tolist()
+    full: list[int] = [place for place in candidates if coverage[place] == most]
+    partial: list[int] = sorted(
+        (place for place in candidates if coverage[place] < most), key=lambda place: float(losses[place])
+    )
     found: list[int | None] = [None] * len(losses)
-    of_whole = ranks(losses[whole].tolist(), beaten_by[np.ix_(whole, whole)]) if whole else np.empty(0, np.int64)
-    for place, rank in zip(whole, of_whole):
+    full_ranks = ranks(losses[full].tolist(), beaten_by[np.ix_(full, full)]) if full else np.empty(0, np.int64)
+    for place, rank in zip(full, full_ranks):
         found[place] = int(rank)
-    order = sorted(whole, key=lambda place: float(losses[place]))
-    for place in part:
+    order = sorted(full, key=lambda place: float(losses[place]))
+    for place in partial:
         begin = 1 + max((at for at, other in enumerate(order) if not beaten_by[other, place]), default=-1)
         order.insert(begin, place)
         before = [(found[other] or 1) + int(beaten_by[place, other]) for other in order[:begin]]

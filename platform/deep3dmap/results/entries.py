@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from deep3dmap.results.settings import differing, in_words, settings_of
+from deep3dmap.results.settings import describe_setting, find_differing, settings_of
 
 # Number of characters shown of the hash of a method's code; enough to distinguish versions.
 CODE_SHOWN = 8
@@ -68,7 +68,7 @@ def split_into_entries(runs: pd.DataFrame) -> dict[Group, list[Entry]]:
 
     Runs that were cut short form separate entries and are never averaged with complete ones.
     """
-    sorter = _Sorter(RunColumns(runs))
+    builder = _EntryBuilder(RunColumns(runs))
     groups: dict[Group, list[Entry]] = {}
     keys = [*Group.__dataclass_fields__, "method", "variant"]
     of_suites = np.flatnonzero(runs.suite != "")
@@ -76,11 +76,11 @@ def split_into_entries(runs: pd.DataFrame) -> dict[Group, list[Entry]]:
     for key, places in found.items():
         suite, protocol, tier, dataset, data_variant, data_version, method, variant = key
         group = Group(str(suite), int(protocol), str(tier), str(dataset), str(data_variant), str(data_version))
-        groups.setdefault(group, []).extend(sorter.entries(group, str(method), str(variant), of_suites[places]))
+        groups.setdefault(group, []).extend(builder.entries(group, str(method), str(variant), of_suites[places]))
     return groups
 
 
-class _Sorter:
+class _EntryBuilder:
     def __init__(self, columns: RunColumns) -> None:
         self.columns = columns
         self.is_whole = columns["cut_short"] == ""
@@ -98,7 +98,7 @@ class _Sorter:
                 note = "; ".join(filter(None, [note, f"code {newest[:CODE_SHOWN]}; older code left out: {left}"]))
                 own = own[code[own] == newest]
             for whole in (True, False):
-                kept = self._counting(own[self.is_whole[own] == whole])
+                kept = self._select_counted_runs(own[self.is_whole[own] == whole])
                 if len(kept):
                     found.append(Entry(group, method, variant, kept, whole, note))
         return found
@@ -107,10 +107,10 @@ class _Sorter:
         if len(examples) == 1:
             return [""]
         settings = [settings_of(str(self.columns["config"][place])) for place in examples]
-        names = differing(settings)
-        return ["; ".join(in_words(name, flat) for name in names) for flat in settings]
+        names = find_differing(settings)
+        return ["; ".join(describe_setting(name, flat) for name in names) for flat in settings]
 
-    def _counting(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _select_counted_runs(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         seed, scene, status = (self.columns[name] for name in ("seed", "scene", "status"))
         best: dict[tuple[int, str], list[int]] = {}
         for place in places.tolist():

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from deep3dmap.results.board_row import LeaderboardRow
-from deep3dmap.results.quoted import NOTHING, Beside, Quoted
+from deep3dmap.results.quoted import NO_QUOTED_VALUES, Quoted, QuotedValues
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _LATEX = {
@@ -23,7 +23,7 @@ _LATEX = {
 }
 
 
-def to_json(rows: Sequence[LeaderboardRow], quoted: Beside = NOTHING) -> str:
+def to_json(rows: Sequence[LeaderboardRow], quoted: QuotedValues = NO_QUOTED_VALUES) -> str:
     """Return {"suites": {suite: [row, ...]}}, with published values under "quoted" if there are any.
 
     Numbers that are not finite are null.
@@ -46,7 +46,7 @@ def to_csv(rows: Sequence[LeaderboardRow]) -> str:
     return stream.getvalue()
 
 
-def to_latex(rows: Sequence[LeaderboardRow], quoted: Beside = NOTHING) -> str:
+def to_latex(rows: Sequence[LeaderboardRow], quoted: QuotedValues = NO_QUOTED_VALUES) -> str:
     """Return one booktabs table per group and metric, with the best value in bold and quoted values below a rule.
 
     Requires \\usepackage{booktabs}.

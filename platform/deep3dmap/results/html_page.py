@@ -7,7 +7,7 @@ from deep3dmap.results.board import Board
 from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.export import significant
 from deep3dmap.results.quoted import Quoted
-from deep3dmap.results.row_facts import named
+from deep3dmap.results.row_facts import name_scenes
 
 WIDTH, HEIGHT = 130, 14
 # Further rows are collapsed, with a separate scale for their intervals.
@@ -103,7 +103,7 @@ def _bar(row: LeaderboardRow, low: float, high: float) -> str:
 
 def _notes(row: LeaderboardRow) -> list[str]:
     name = f"{row.method}/{row.variant}"
-    missing = f"not scored on {named(row.missing_scenes)}" if row.missing_scenes else ""
+    missing = f"not scored on {name_scenes(row.missing_scenes)}" if row.missing_scenes else ""
     failed = f"{row.failed} failed" if row.failed else ""
     return [f"{name}: {text}" for text in (", ".join(filter(None, [failed, row.error])), missing, row.note) if text]
 

@@ -15,7 +15,7 @@ KINDS = ("view", "surface")
 
 
 @dataclass(frozen=True)
-class KeptScene:
+class SavedScene:
     """The files of one scene. folder: path within the store. names: paths relative to the folder."""
 
     store: ResultStore
@@ -34,9 +34,9 @@ class KeptScene:
         found = {}
         for kind in KINDS:
             own = {part: f"{PREVIEW}/{kind}_{part}.jpg" for part in SHOWN}
-            there = {part: name for part, name in own.items() if name in self.names}
-            if there:
-                found[kind] = there
+            available = {part: name for part, name in own.items() if name in self.names}
+            if available:
+                found[kind] = available
         return found
 
     @property
@@ -76,7 +76,7 @@ class KeptScene:
         return read_preview(files, f"{self.store.uri}/{self.folder}/{PREVIEW}")
 
 
-def kept_scenes(store: ResultStore, run_id: str, attempt: int, scenes: Sequence[str]) -> dict[str, KeptScene]:
+def find_saved_scenes(store: ResultStore, run_id: str, attempt: int, scenes: Sequence[str]) -> dict[str, SavedScene]:
     """Return the files that an attempt saved for the given scenes; scenes without files are left out."""
     root = store.artifacts_name(run_id, attempt)
     by_folder: dict[str, list[str]] = {}
@@ -86,15 +86,15 @@ def kept_scenes(store: ResultStore, run_id: str, attempt: int, scenes: Sequence[
             by_folder.setdefault(folder, []).append(rest)
     folders = {scene: folder_name(scene) for scene in scenes}
     return {
-        scene: KeptScene(store, f"{root}/{folder}", tuple(by_folder[folder]))
+        scene: SavedScene(store, f"{root}/{folder}", tuple(by_folder[folder]))
         for scene, folder in folders.items()
         if folder in by_folder
     }
 
 
-def fullest(of_runs: Iterable[Mapping[str, KeptScene]]) -> dict[str, KeptScene]:
+def select_best_files(of_runs: Iterable[Mapping[str, SavedScene]]) -> dict[str, SavedScene]:
     """Return the files to show for each scene: those of the first run with simplified surfaces, else of the first run."""
-    found: dict[str, KeptScene] = {}
+    found: dict[str, SavedScene] = {}
     for own in of_runs:
         for scene, kept in own.items():
             if scene not in found or (kept.has_preview and not found[scene].has_preview):

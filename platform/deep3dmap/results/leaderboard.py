@@ -11,7 +11,7 @@ from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.cells import metric_values
 from deep3dmap.results.contenders import Contenders
 from deep3dmap.results.entries import Entry, RunColumns, split_into_entries
-from deep3dmap.results.quoted import Beside
+from deep3dmap.results.quoted import QuotedValues
 from deep3dmap.results.schema import SWEEPS
 from deep3dmap.results.store import ResultStore
 
@@ -49,7 +49,7 @@ def contenders(
 ) -> list[Contenders]:
     """Return the groups with their entries, sorted; takes the same filters as `boards`."""
     runs = store.runs()
-    kept = runs[_wanted(runs, suite, dataset, tier)].reset_index(drop=True)
+    kept = runs[_select_runs(runs, suite, dataset, tier)].reset_index(drop=True)
     return contenders_of(store, kept)
 
 
@@ -61,7 +61,9 @@ def contenders_of(store: ResultStore, runs: pd.DataFrame) -> list[Contenders]:
     baselines = frozenset(name for name, page in store.cards("method").items() if page["card"].get("is_baseline"))
     columns = RunColumns(runs)
     return [
-        Contenders(group, entries, values.of_runs(_places(entries), len(runs)), columns, suites.get(group.suite, {}), baselines)
+        Contenders(
+            group, entries, values.of_runs(_run_indices(entries), len(runs)), columns, suites.get(group.suite, {}), baselines
+        )
         for group, entries in split_into_entries(runs).items()
     ]
 
@@ -78,24 +80,24 @@ def chosen_metrics(own: Contenders, metric: str | None) -> list[str]:
     return [metric] if metric in own.values.present() else []
 
 
-def beside(found: Iterable[Board]) -> Beside:
+def collect_quoted_values(found: Iterable[Board]) -> QuotedValues:
     """Return the quoted values to show alongside the rows of the given boards."""
     return {(board.group, board.metric): board.quoted for board in found if board.quoted}
 
 
-def _wanted(runs: pd.DataFrame, suite: str | None, dataset: str | None, tier: str | None) -> "pd.Series[bool]":
-    wanted = runs.suite != ""
+def _select_runs(runs: pd.DataFrame, suite: str | None, dataset: str | None, tier: str | None) -> "pd.Series[bool]":
+    selected = runs.suite != ""
     if suite is None:
         # The trials of a sweep are scored on the validation split and are comparable only with each other.
-        wanted &= ~runs.suite.astype(str).str.startswith(SWEEPS)
+        selected &= ~runs.suite.astype(str).str.startswith(SWEEPS)
     for column, value in (("suite", suite), ("tier", tier)):
         if value is not None:
-            wanted &= runs[column] == value
+            selected &= runs[column] == value
     if dataset is not None:
         # A dataset's name may itself contain "/".
-        wanted &= (runs.dataset == dataset) | (runs.dataset + "/" + runs.dataset_variant == dataset)
-    return wanted
+        selected &= (runs.dataset == dataset) | (runs.dataset + "/" + runs.dataset_variant == dataset)
+    return selected
 
 
-def _places(entries: list[Entry]) -> NDArray[np.int64]:
+def _run_indices(entries: list[Entry]) -> NDArray[np.int64]:
     return np.concatenate([entry.places for entry in entries])

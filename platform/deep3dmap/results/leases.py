@@ -23,9 +23,9 @@ from deep3dmap.results.attempt_numbers import check_id
 from deep3dmap.results.storage import Storage
 
 FOLDER = "leases"
-LASTS_S = 120.0
+LIFETIME_S = 120.0
 # Longer than it takes for a write to become visible to all.
-SETTLES_S = 2.0
+SETTLING_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,10 @@ class Lease:
     owner: Owner
     held: set[str]
     refused: dict[str, Owner]
-    lasts_s: float
+    lifetime_s: float
     lost: set[str] = field(default_factory=set)
     _renewed_s: dict[str, float] = field(default_factory=dict)
-    _over: threading.Event = field(default_factory=threading.Event)
+    _released: threading.Event = field(default_factory=threading.Event)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __enter__(self) -> "Lease":
@@ -77,28 +77,32 @@ class Lease:
     def release(self, run_ids: Iterable[str] | None = None) -> None:
         """Release some runs, by default all."""
         with self._lock:
-            given_back = set(self.held if run_ids is None else run_ids) & self.held
-            self.held -= given_back
+            released = set(self.held if run_ids is None else run_ids) & self.held
+            self.held -= released
             if not self.held:
-                self._over.set()
-            for run_id in given_back:
+                self._released.set()
+            for run_id in released:
                 self.storage.remove(_name(run_id, self.owner.token))
 
-    def lost_in_words(self) -> str:
+    def describe_lost_runs(self) -> str:
         """Return a message naming the runs that another process took over, "" if there are none."""
         if not self.lost:
             return ""
         runs = f"run{'s' if len(self.lost) > 1 else ''} {', '.join(sorted(self.lost))}"
-        why = f"the lease of this process was not renewed within {self.lasts_s:g} s"
-        return f"another process took over {runs} because {why}; both have written attempts"
+        reason = f"the lease of this process was not renewed within {self.lifetime_s:g} s"
+        return f"another process took over {runs} because {reason}; both have written attempts"
 
-    def beat(self) -> None:
+    def renew_all(self) -> None:
         """Renew the lease once; runs that another process has taken over in the meantime are marked as lost."""
         with self._lock:
             tokens = _tokens(self.storage)
             for run_id in sorted(self.held):
-                late = _clock_s() - self._renewed_s[run_id] > self.lasts_s
-                others = [other for other in _live(self.storage, run_id, tokens, self.owner, self.lasts_s) if other.is_held]
+                late = _clock_s() - self._renewed_s[run_id] > self.lifetime_s
+                others = [
+                    other
+                    for other in _find_live_owners(self.storage, run_id, tokens, self.owner, self.lifetime_s)
+                    if other.is_held
+                ]
                 if self.owner.token not in tokens.get(run_id, ()) or (
                     others and (late or min(others, key=_by_token).token < self.owner.token)
                 ):
@@ -109,43 +113,45 @@ class Lease:
 
     def renew(self, run_id: str) -> None:
         """Rewrite the lease file of one run."""
-        self.storage.write(_name(run_id, self.owner.token), _packed(self.owner))
+        self.storage.write(_name(run_id, self.owner.token), _encode_owner(self.owner))
         self._renewed_s[run_id] = _clock_s()
 
-    def keep(self) -> None:
+    def start_renewing(self) -> None:
         """Start the thread that renews the lease."""
-        threading.Thread(target=self._keep, name="lease", daemon=True).start()
+        threading.Thread(target=self._renew_until_released, name="lease", daemon=True).start()
 
-    def _keep(self) -> None:
-        while not self._over.wait(self.lasts_s / 5):
+    def _renew_until_released(self) -> None:
+        while not self._released.wait(self.lifetime_s / 5):
             # Tolerate temporary storage failures: the lease survives a few missed renewals.
             with contextlib.suppress(UserError, OSError):
-                self.beat()
+                self.renew_all()
 
 
-def take(storage: Storage, run_ids: Iterable[str], lasts_s: float = LASTS_S, settles_s: float | None = None) -> Lease:
+def acquire_lease(
+    storage: Storage, run_ids: Iterable[str], lifetime_s: float = LIFETIME_S, settling_s: float | None = None
+) -> Lease:
     """Lease those of the given runs that are free or whose lease has expired, until released. Live leases are never touched.
 
-    settles_s: how long to wait for requests of others in storage without locks, by default 2 s. Folders need no waiting.
+    settling_s: how long to wait for requests of others in storage without locks, by default 2 s. Folders need no waiting.
     """
     ids = sorted({check_id(run_id) for run_id in run_ids})
-    wanting = Owner(secrets.token_hex(8), socket.gethostname(), os.getpid(), process=_process(os.getpid()))
-    lease = Lease(storage, replace(wanting, is_held=True), set(), {}, lasts_s)
+    requester = Owner(secrets.token_hex(8), socket.gethostname(), os.getpid(), process=_process(os.getpid()))
+    lease = Lease(storage, replace(requester, is_held=True), set(), {}, lifetime_s)
     with _locked(storage) as is_locked:
         for run_id in ids:
-            storage.write(_name(run_id, wanting.token), _packed(wanting))
+            storage.write(_name(run_id, requester.token), _encode_owner(requester))
         if not is_locked and ids:
-            time.sleep(SETTLES_S if settles_s is None else settles_s)
+            time.sleep(SETTLING_S if settling_s is None else settling_s)
         tokens = _tokens(storage)
         for run_id in ids:
-            if other := _first(_live(storage, run_id, tokens, wanting, lasts_s), wanting):
+            if other := _find_preceding_owner(_find_live_owners(storage, run_id, tokens, requester, lifetime_s), requester):
                 lease.refused[run_id] = other
-                storage.remove(_name(run_id, wanting.token))
+                storage.remove(_name(run_id, requester.token))
             else:
                 lease.held.add(run_id)
                 lease.renew(run_id)
     if lease.held:
-        lease.keep()
+        lease.start_renewing()
     return lease
 
 
@@ -158,7 +164,9 @@ def _tokens(storage: Storage) -> dict[str, list[str]]:
     return found
 
 
-def _live(storage: Storage, run_id: str, tokens: dict[str, list[str]], mine: Owner, lasts_s: float) -> list[Owner]:
+def _find_live_owners(
+    storage: Storage, run_id: str, tokens: dict[str, list[str]], mine: Owner, lifetime_s: float
+) -> list[Owner]:
     """Return the other owners of a run whose lease files are live; expired files and those of ended processes are removed.
 
     Ages are relative to that of this process's own file.
@@ -170,7 +178,7 @@ def _live(storage: Storage, run_id: str, tokens: dict[str, list[str]], mine: Own
         age = storage.age_s(_name(run_id, token))
         if age is None or own_age is None:
             continue
-        if age - own_age >= lasts_s:
+        if age - own_age >= lifetime_s:
             storage.remove(_name(run_id, token))
             continue
         with contextlib.suppress(OSError, ValueError, TypeError):
@@ -197,7 +205,7 @@ def _machine(process: str) -> str:
     return process.rpartition(" ")[0]
 
 
-def _first(others: list[Owner], mine: Owner) -> Owner | None:
+def _find_preceding_owner(others: list[Owner], mine: Owner) -> Owner | None:
     """Return the owner that takes precedence: one that holds the run, else a requester with a smaller token."""
     return next((other for other in others if other.is_held), None) or next(
         (other for other in sorted(others, key=_by_token) if other.token < mine.token), None
@@ -217,7 +225,7 @@ def _name(run_id: str, token: str) -> str:
     return f"{FOLDER}/{run_id}--{token}.json"
 
 
-def _packed(owner: Owner) -> bytes:
+def _encode_owner(owner: Owner) -> bytes:
     return json.dumps(asdict(owner)).encode()
 
 

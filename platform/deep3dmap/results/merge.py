@@ -41,7 +41,7 @@ def merge(store: ResultStore, other: ResultStore) -> Merged:
     if store.uri == other.uri:
         raise UserError(f"{other.uri}: cannot merge a store with itself")
     mine, theirs, found = _digests(store), _digests(other), Merged()
-    taken: dict[str, str] = {}
+    new_names: dict[str, str] = {}
     for name, digest in theirs.items():
         run_id, _, number = name.rpartition("-")
         target = name
@@ -49,19 +49,19 @@ def merge(store: ResultStore, other: ResultStore) -> Merged:
             if not is_counted(int(number)):
                 found.conflicts.append(f"attempt {name} differs; {store.uri} keeps its version")
                 continue
-            target = attempt_name(run_id, _own_number(other, name, digest))
+            target = attempt_name(run_id, _derive_attempt_number(other, name, digest))
             found.renumbered[name] = target
         if target in mine:
             found.known += 1
         else:
-            taken[name] = target
+            new_names[name] = target
     # Rows are copied last: known attempts are skipped by later merges, so all files of an attempt must be there first.
-    for name, target in taken.items():
+    for name, target in new_names.items():
         _copy_files(store, other, _artifacts(name), _artifacts(target), found)
     for folder in FOLDERS:
         _copy_files(store, other, folder, folder, found)
-    _copy_rows(store, other, taken)
-    found.new = len(taken)
+    _copy_rows(store, other, new_names)
+    found.new = len(new_names)
     return found
 
 
@@ -78,33 +78,33 @@ def _digests(store: ResultStore) -> dict[str, str]:
     return found
 
 
-def _own_number(store: ResultStore, name: str, digest: str) -> int:
+def _derive_attempt_number(store: ResultStore, name: str, digest: str) -> int:
     runs = store.runs(newest_only=False)
     run_id, _, number = name.rpartition("-")
     row = runs[(runs.run_id == run_id) & (runs.attempt == int(number))].iloc[0]
     return attempt_at(int(pd.Timestamp(row.started_at).value // 1000), int(digest[:8], 16))
 
 
-def _copy_rows(store: ResultStore, other: ResultStore, taken: dict[str, str]) -> None:
+def _copy_rows(store: ResultStore, other: ResultStore, new_names: dict[str, str]) -> None:
     """Write the rows of some attempts as one segment per table, the runs last."""
-    if not taken:
+    if not new_names:
         return
     for table in TABLES:
-        rows = rows_of(other, table, set(taken))
+        rows = rows_of(other, table, set(new_names))
         names = [attempt_name(*key) for key in zip(rows["run_id"].to_pylist(), rows["attempt"].to_pylist())]
-        numbers = pa.array([int(taken[name].rpartition("-")[2]) for name in names], pa.int64())
+        numbers = pa.array([int(new_names[name].rpartition("-")[2]) for name in names], pa.int64())
         rows = rows.set_column(rows.column_names.index("attempt"), "attempt", numbers).combine_chunks()
         # An attempt whose file of this table is lost must not be listed in the segment.
-        there = other.covered(table)
-        if covered := sorted(target for name, target in taken.items() if name in there):
+        covered_attempts = other.covered(table)
+        if covered := sorted(target for name, target in new_names.items() if name in covered_attempts):
             write_segment(store, table, rows, covered)
 
 
 def _copy_files(store: ResultStore, other: ResultStore, folder: str, target: str, found: Merged) -> None:
-    there = set(store.storage.names(target, "", recursive=True))
+    existing = set(store.storage.names(target, "", recursive=True))
     for name in other.storage.names(folder, "", recursive=True):
         source, copy = f"{folder}/{name}", f"{target}/{name}"
-        if name not in there:
+        if name not in existing:
             store.storage.write(copy, other.storage.read(source))
             found.files += 1
         elif not folder.endswith("cards") and store.storage.read(copy) != other.storage.read(source):

@@ -26,7 +26,7 @@ class Decoded(NamedTuple):
 
     table: pa.Table
     attempts: list[str]
-    is_vouched_for: bool
+    is_verified: bool
 
 
 def encode(table: pa.Table, attempts: Sequence[str] = ()) -> bytes:

@@ -80,5 +80,5 @@ def quoted_of(page: Mapping[str, Any], dataset: str, metric: str) -> tuple[Quote
 
 
 # Quoted values by (group, metric).
-Beside = Mapping[tuple[Group, str], Sequence[Quoted]]
-NOTHING: Beside = {}
+QuotedValues = Mapping[tuple[Group, str], Sequence[Quoted]]
+NO_QUOTED_VALUES: QuotedValues = {}

@@ -56,11 +56,11 @@ def decode_table(data: bytes, table: str, name: str, coded: Sequence[str] | None
     for others). Raises one of `DAMAGE` if the file has changed since it was written or contains invalid values.
     """
     as_codes = coded if coded is not None else DICTIONARY if table == "metrics" else ()
-    rows, attempts, is_vouched_for = decode(data, name, as_codes)
+    rows, attempts, is_verified = decode(data, name, as_codes)
     migrated = migrate(table, rows)
     for run_id in pc.unique(migrated["run_id"]).to_pylist():
         check_id(run_id)
-    if table == "runs" and not is_vouched_for:
+    if table == "runs" and not is_verified:
         _check_run(migrated)
     return migrated, attempts
 

@@ -57,7 +57,9 @@ def compare(before: Cells, after: Cells, intervals: Mapping[str, tuple[float, fl
     intervals: the 95 % intervals of the run's entry, see `intervals_of`; a metric without one is either identical or differs.
     A metric also differs if a scene is missing from one of the attempts, or if a value is finite in only one of them.
     """
-    return [_of_metric(name, before, after, intervals.get(name)) for name in sorted({name for name, _ in (*before, *after)})]
+    return [
+        _compare_metric(name, before, after, intervals.get(name)) for name in sorted({name for name, _ in (*before, *after)})
+    ]
 
 
 def cannot_run(missing: str) -> list[Verdict]:
@@ -93,9 +95,9 @@ def intervals_of(store: ResultStore, run_id: str) -> dict[str, tuple[float, floa
     return found
 
 
-def _of_metric(name: str, before: Cells, after: Cells, interval: tuple[float, float] | None) -> Verdict:
+def _compare_metric(name: str, before: Cells, after: Cells, interval: tuple[float, float] | None) -> Verdict:
     one, other = ({scene: value for (metric, scene), value in cells.items() if metric == name} for cells in (before, after))
-    scenes = tuple(sorted(scene for scene in {*one, *other} if not _same(one.get(scene), other.get(scene))))
+    scenes = tuple(sorted(scene for scene in {*one, *other} if not _is_equal(one.get(scene), other.get(scene))))
     if not scenes:
         return Verdict(name, IDENTICAL, _mean(one), _mean(other))
     mean = _mean(other)
@@ -104,7 +106,7 @@ def _of_metric(name: str, before: Cells, after: Cells, interval: tuple[float, fl
     return Verdict(name, WITHIN if within else DIFFERS, _mean(one), mean, scenes)
 
 
-def _same(one: float | None, other: float | None) -> bool:
+def _is_equal(one: float | None, other: float | None) -> bool:
     if one is None or other is None:
         return False
     return one == other or (math.isnan(one) and math.isnan(other))

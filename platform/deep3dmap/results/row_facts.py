@@ -46,7 +46,7 @@ def costs(entry: Entry, runs: RunColumns) -> Costs:
     seeds, slot = np.unique(runs["seed"][finished], return_inverse=True)
     is_added = bool((runs["scene"][finished] != "").any())
     times = np.stack([runs[name][finished] for name in TIMES]).astype(np.float64)
-    of_seeds = _of_seeds(np.concatenate([times, times.sum(0, keepdims=True)]), slot, len(seeds), is_added)
+    of_seeds = _aggregate_by_seed(np.concatenate([times, times.sum(0, keepdims=True)]), slot, len(seeds), is_added)
     train, fit, reconstruct, seconds = of_seeds.mean(1).tolist()
     steps, ram, gpu, parameters = (runs[name][finished].max() for name in LARGEST)
     return Costs(train, fit, reconstruct, seconds, int(steps), float(ram), float(gpu), int(parameters))
@@ -72,14 +72,14 @@ def missing_scenes(entry: Entry, runs: RunColumns) -> set[str]:
     return set(runs["scene"][entry.places]) - {""}
 
 
-def what_is_wrong(metric: str, cells: EntryCells, scenes: list[str], entry: Entry, runs: RunColumns) -> str:
+def explain_missing_value(metric: str, cells: EntryCells, scenes: list[str], entry: Entry, runs: RunColumns) -> str:
     """Return why an entry with finished runs has no value; empty if it has one."""
     if cells.is_finite or not len(runs.finished(entry.places)):
         return ""
     bad = [scenes[place] for place in np.flatnonzero((cells.known & ~np.isfinite(cells.values)).any(0))]
     if not bad:
         return f"no {metric}"
-    where = f" on {len(bad)} of {int(cells.covered.sum())} scenes ({named(bad)})" if bad != [""] else ""
+    where = f" on {len(bad)} of {int(cells.covered.sum())} scenes ({name_scenes(bad)})" if bad != [""] else ""
     return f"{metric} is not finite{where}"
 
 
@@ -91,13 +91,13 @@ def notes(entry: Entry, runs: RunColumns) -> str:
     return "; ".join(filter(None, found))
 
 
-def named(scenes: list[str] | tuple[str, ...]) -> str:
+def name_scenes(scenes: list[str] | tuple[str, ...]) -> str:
     """Return a list of scenes in words, naming only the first few."""
     more = len(scenes) - NAMED_SCENES
     return ", ".join(scenes[:NAMED_SCENES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _of_seeds(values: NDArray[np.float64], slot: NDArray[np.int64], seeds: int, is_added: bool) -> NDArray[np.float64]:
+def _aggregate_by_seed(values: NDArray[np.float64], slot: NDArray[np.int64], seeds: int, is_added: bool) -> NDArray[np.float64]:
     """Return (N, seeds): sums of (N, R) values over the runs of each seed if `is_added`, else the values of its last run."""
     found = np.zeros((len(values), seeds))
     if is_added:

@@ -28,13 +28,13 @@ def settings_hash(config: str) -> str:
     return content_hash(settings_of(config))
 
 
-def differing(settings: list[dict[str, Any]]) -> list[str]:
+def find_differing(settings: list[dict[str, Any]]) -> list[str]:
     """Return the names of the settings that are not equal in all dicts."""
     names = sorted({name for flat in settings for name in flat})
     return [name for name in names if any(flat.get(name) != settings[0].get(name) for flat in settings)]
 
 
-def in_words(name: str, settings: dict[str, Any]) -> str:
+def describe_setting(name: str, settings: dict[str, Any]) -> str:
     """Return one setting as shown in notes, such as `method.width=8`."""
     if name == CHECKPOINT:
         return "weights from a checkpoint, scored by `evaluate`" if name in settings else "trained by the benchmark"

@@ -13,7 +13,7 @@ from deep3dmap.results.place import local_folder
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
 # Longer than any write takes.
-LEFT_BEHIND_S = 24 * 3600.0
+STALE_TEMPORARY_S = 24 * 3600.0
 
 
 class Storage:
@@ -94,7 +94,7 @@ class Storage:
         files = [info for info in found if info.is_file and info.base_name[0] != "." and info.base_name.endswith(ending)]
         if self.local and recursive:
             within = {folder: _is_within(folder, self.root) for folder in {os.path.dirname(info.path) for info in files}}
-            files = [info for info in files if within[os.path.dirname(info.path)] and _is_no_way_out(info.path, self.root)]
+            files = [info for info in files if within[os.path.dirname(info.path)] and _stays_within(info.path, self.root)]
         return sorted(info.path.removeprefix(place).lstrip("/") for info in files)
 
     def stamps(self, folder: str, ending: str = "") -> dict[str, tuple[int, int]]:
@@ -115,7 +115,7 @@ class Storage:
         info = self.filesystem.get_file_info(self.path(name))
         return time.time() - info.mtime_ns / 1e9 if info.is_file and info.mtime_ns else None
 
-    def sweep(self, folder: str, older_than_s: float = LEFT_BEHIND_S) -> int:
+    def sweep(self, folder: str, older_than_s: float = STALE_TEMPORARY_S) -> int:
         """Remove old hidden temporary files of killed writers from a folder tree; returns the number of files removed."""
         swept = 0
         left = [file for file in (self.local / folder).rglob(".*") if _TEMPORARY.fullmatch(file.name)] if self.local else []
@@ -140,7 +140,7 @@ def _is_within(path: str, root: str) -> bool:
     return real == root or real.startswith(root.rstrip("/") + "/")
 
 
-def _is_no_way_out(path: str, root: str) -> bool:
+def _stays_within(path: str, root: str) -> bool:
     """Return whether a file, whose folder is within the root, is not a link that leads out of the root."""
     return not os.path.islink(path) or _is_within(path, root)
 

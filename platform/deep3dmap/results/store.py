@@ -14,7 +14,7 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.results.attempt_numbers import attempt_name, check_id, new_attempt
 from deep3dmap.results.digest import bytes_digest, table_digest
 from deep3dmap.results.leases import FOLDER as LEASES
-from deep3dmap.results.leases import LASTS_S, Lease, take
+from deep3dmap.results.leases import LIFETIME_S, Lease, acquire_lease
 from deep3dmap.results.parquet_files import encode
 from deep3dmap.results.remembered import recall, remember
 from deep3dmap.results.run_id import content_hash
@@ -70,11 +70,11 @@ class ResultStore:
             if table.num_rows or name in ("runs", "metrics"):
                 self.storage.write(f"tables/{name}/{attempt_name(run.run_id, run.attempt)}.parquet", encode(table))
 
-    def lease(self, run_ids: Iterable[str], lasts_s: float = LASTS_S) -> Lease:
+    def lease(self, run_ids: Iterable[str], lifetime_s: float = LIFETIME_S) -> Lease:
         """Lease the runs that no other process is working on until the lease is released; see `leases`."""
         for folder in ("tables", LEASES):
             self.storage.sweep(folder)
-        return take(self.storage, run_ids, lasts_s)
+        return acquire_lease(self.storage, run_ids, lifetime_s)
 
     def _file_rows(self, run_id: str, attempt: int) -> list[FileRow]:
         folder, found = self.artifacts_name(run_id, attempt), []

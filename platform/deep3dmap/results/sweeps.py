@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from deep3dmap.results.rank_correlation import rank_correlation
-from deep3dmap.results.settings import differing, settings_of
+from deep3dmap.results.settings import find_differing, settings_of
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def sweep_of(runs: pd.DataFrame, metrics: pd.DataFrame, metric: str) -> Sweep:
     scored = metrics[metrics.metric == metric]
     values: dict[Any, float] = scored.groupby("run_id").value.mean().to_dict()
     settings: Sequence[dict[str, Any]] = [settings_of(config) for config in own.config]
-    parameters = differing(list(settings))
+    parameters = find_differing(list(settings))
     trials = [
         Trial(
             run_id=str(run.run_id),

@@ -49,7 +49,7 @@ class TableFiles:
     def _read(self, storage: "Storage") -> pa.Table:
         for _ in range(READS):
             try:
-                self._catch_up(storage)
+                self._read_new_files(storage)
                 break
             except FileNotFoundError:
                 # The table was compacted while it was being read: the rows are now in a segment.
@@ -58,18 +58,18 @@ class TableFiles:
             raise UserError(f"{storage.uri}/{self.folder}: its files kept changing while they were being read; try again")
         for name, reason in self._problems.items():
             self._warn(storage, name, reason)
-        return self._joined()
+        return self._combined()
 
-    def _joined(self) -> pa.Table:
+    def _combined(self) -> pa.Table:
         if self._new:
-            self._whole = _united([*self._whole, *self._new], self.name == "metrics")
+            self._whole = _concatenate([*self._whole, *self._new], self.name == "metrics")
             self._new = []
         return self._whole[0] if self._whole else arrow_schema(TABLES[self.name]).empty_table()
 
     def state(self) -> tuple[pa.Table, set[str], set[str]]:
         """Return the rows that were read, the files they came from, and the attempts that these cover."""
         with self._lock:
-            return self._joined(), self._known - set(self._problems), set(self._covered)
+            return self._combined(), self._known - set(self._problems), set(self._covered)
 
     def start_from(self, table: pa.Table, names: set[str], covered: set[str]) -> None:
         """Use a table as the content of the named files, so that only other files are read from now on."""
@@ -110,10 +110,10 @@ class TableFiles:
                 try:
                     if name not in self._attempts_of:
                         self._attempts_of[name] = attempts_of_segment(storage.read(f"{self.folder}/{name}"), name)
-                    if here := attempts & self._attempts_of[name]:
+                    if covered := attempts & self._attempts_of[name]:
                         rows, _ = decode_table(storage.read(f"{self.folder}/{name}"), self.name, name, CODED.get(self.name))
-                        attempts = attempts - here
-                        yield uncoded(only_attempts(rows, here))
+                        attempts = attempts - covered
+                        yield uncoded(only_attempts(rows, covered))
                 except NewerSchemaError as error:
                     raise UserError(f"{storage.uri}/{self.folder}/{name}: {error}") from error
                 except DAMAGE as error:
@@ -131,11 +131,11 @@ class TableFiles:
         names = storage.names(self.folder, ".parquet")
         return sum(not is_segment(name) and name not in self._known for name in names)
 
-    def _catch_up(self, storage: "Storage") -> None:
-        there = set(storage.names(self.folder, ".parquet"))
-        if not self._known <= there:
+    def _read_new_files(self, storage: "Storage") -> None:
+        present = set(storage.names(self.folder, ".parquet"))
+        if not self._known <= present:
             self._forget()
-        new = sorted(there - self._known)
+        new = sorted(present - self._known)
         # Read segments first: the attempts that they cover need not be read from single files.
         for name, found in read_files(storage, self.name, list(filter(is_segment, new))):
             self._add(name, found)
@@ -205,7 +205,7 @@ def is_plain(table: pa.Table) -> bool:
     return not pa.types.is_dictionary(table.schema.field("run_id").type)
 
 
-def _united(tables: list[pa.Table], coded: bool) -> list[pa.Table]:
+def _concatenate(tables: list[pa.Table], coded: bool) -> list[pa.Table]:
     if not coded:
         return [pa.concat_tables(tables).combine_chunks()]
     plain = [table for table in tables if is_plain(table)]

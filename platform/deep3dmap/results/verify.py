@@ -37,10 +37,10 @@ class Problem:
 def verify(store: ResultStore) -> list[Problem]:
     """Read every file of a store, including artifacts, and return the problems found."""
     found, whole = _read(store)
-    found += _doubled(whole["runs"])
+    found += _find_duplicates(whole["runs"])
     tables = {name: by_attempt(*(table for _, table in whole[name])) for name in TABLES}
     for name, rows in tables["runs"].items():
-        found += _of_attempt(store, name, rows, {table: tables[table].get(name) for table in ("files", "metrics", "curves")})
+        found += _check_attempt(store, name, rows, {table: tables[table].get(name) for table in ("files", "metrics", "curves")})
     return found
 
 
@@ -87,7 +87,7 @@ def _read_once(store: ResultStore) -> tuple[list[Problem], Parts]:
     return damaged, whole
 
 
-def _doubled(parts: list[tuple[str, pa.Table]]) -> Iterator[Problem]:
+def _find_duplicates(parts: list[tuple[str, pa.Table]]) -> Iterator[Problem]:
     seen: dict[tuple[str, int], tuple[str, Any]] = {}
     for file, table in parts:
         keys = zip(table["run_id"].to_pylist(), table["attempt"].to_pylist())
@@ -97,7 +97,7 @@ def _doubled(parts: list[tuple[str, pa.Table]]) -> Iterator[Problem]:
                 yield Problem("doubled", attempt_name(*key), f"differs in tables/runs/{before[0]} and tables/runs/{file}")
 
 
-def _of_attempt(store: ResultStore, name: str, row: pa.Table, own: dict[str, pa.Table | None]) -> Iterator[Problem]:
+def _check_attempt(store: ResultStore, name: str, row: pa.Table, own: dict[str, pa.Table | None]) -> Iterator[Problem]:
     (values,) = row.to_pylist()
     if not values["content_hash"] or values["schema_version"] != SCHEMA_VERSION:
         if own["metrics"] is None and values["status"] == "ok":
@@ -109,11 +109,11 @@ def _of_attempt(store: ResultStore, name: str, row: pa.Table, own: dict[str, pa.
         gone = "its metrics are missing" if own["metrics"] is None and values["status"] == "ok" else ""
         yield Problem("missing" if gone else "edited", name, gone or "its rows differ from those that were written")
     for file in tables["files"].to_pylist():
-        if problem := _of_artifact(store, run, file):
+        if problem := _check_artifact(store, run, file):
             yield problem
 
 
-def _of_artifact(store: ResultStore, run: RunRow, file: dict[str, Any]) -> Problem | None:
+def _check_artifact(store: ResultStore, run: RunRow, file: dict[str, Any]) -> Problem | None:
     where = f"{store.artifacts_name(run.run_id, run.attempt)}/{file['name']}"
     try:
         data = store.storage.read(where)

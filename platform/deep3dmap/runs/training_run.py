@@ -53,7 +53,7 @@ class TrainingRun:
                 shutil.rmtree(self.folder, ignore_errors=True)
             # Determine the attempt number under the lease: its previous holder may have written an attempt.
             told = self._carry_out(store, store.next_attempt(self.plan.run_id))
-            if lost := lease.lost_in_words():
+            if lost := lease.describe_lost_runs():
                 to_stderr(lost)
             return told
 
