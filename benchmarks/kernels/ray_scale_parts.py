@@ -144,7 +144,7 @@ def _our_run() -> None:
     from deep3dmap.runs.training_run import plan_training
 
     with tempfile.TemporaryDirectory() as folder:
-        plan_training(compose([*RUN, f"results={folder}"]), Path(folder) / "work").carry_out(ResultStore(folder))
+        plan_training(compose([*RUN, f"results={folder}"]), Path(folder) / "work").execute(ResultStore(folder))
 
 
 # -- driver and store -------------------------------------------------------------------------------------------------

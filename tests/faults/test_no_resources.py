@@ -96,7 +96,7 @@ def only_row(store: ResultStore) -> Any:
 
 def test_more_workers_than_the_machine_has_are_refused_at_once_with_a_row(results: ResultStore) -> None:
     with pytest.raises(UserError, match=r"no_resources: no resources: asked for 64 x \(1 CPU\); there is on node 1: \d+ CPU"):
-        planned(results, "trainer.workers=64", "trainer.batch_size=64", "dataset.samples=64").carry_out(results)
+        planned(results, "trainer.workers=64", "trainer.batch_size=64", "dataset.samples=64").execute(results)
     row = only_row(results)
     assert row.status == "no_resources"
     assert "asked for 64 x (1 CPU)" in row.error

@@ -19,7 +19,7 @@ def test_a_trial_goes_on_from_anothers_weights_with_its_own_settings(tmp_path: P
     donor.train("donor", 6)
     heir.train("heir", 3)
     job = heir.job("heir", max_steps=9)
-    given = CheckpointFolder(tmp_path / "donor" / "checkpoints").whole()[-1]
+    given = CheckpointFolder(tmp_path / "donor" / "checkpoints").list_complete()[-1]
     assert take_over(job, given.folder)
 
     found = CheckpointFolder(Path(job.folder) / "checkpoints").newest()
@@ -39,9 +39,9 @@ def test_a_trial_that_is_handed_its_own_checkpoint_keeps_its_folder(tmp_path: Pa
     subject = Subject("toys:Regression/mini", tmp_path, "toys:Dots")
     subject.train("own", 4)
     job = subject.job("own", max_steps=8)
-    own = CheckpointFolder(Path(job.folder) / "checkpoints").whole()[-1]
+    own = CheckpointFolder(Path(job.folder) / "checkpoints").list_complete()[-1]
     assert not take_over(job, own.folder)
-    assert CheckpointFolder(Path(job.folder) / "checkpoints").whole()[-1].about == own.about
+    assert CheckpointFolder(Path(job.folder) / "checkpoints").list_complete()[-1].about == own.about
 
 
 def test_settings_that_are_perturbed_stay_in_the_space() -> None:

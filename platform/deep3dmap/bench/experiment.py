@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deep3dmap.bench.benchmark_trial import carry_out
+from deep3dmap.bench.benchmark_trial import execute_run
 from deep3dmap.bench.finished import Finished, Follower
 from deep3dmap.results.store import ResultStore
 from deep3dmap.runs.recording import record, recorded
@@ -65,7 +65,7 @@ def _fit(
     numbers, planned = list(attempts), list(plans)
 
     def trial(config: dict[str, Any]) -> dict[str, Any]:
-        return carry_out(planned[config["run"]], results, numbers[config["run"]])
+        return execute_run(planned[config["run"]], results, numbers[config["run"]])
 
     bundles = [trial_bundle(plan) for plan in plans]
     watch = PlacementWatch(lambda config: shortage(bundles[config["run"]]), patience_s())

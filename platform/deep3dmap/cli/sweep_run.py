@@ -26,10 +26,10 @@ from deep3dmap.tune.sweep import SweepOutcome, run_sweep, trials_left, trials_of
 FAIR_EVALUATIONS = 5
 
 
-def follow_sweep(plan: SweepPlan, *, anew: bool, as_json: bool) -> int:
-    """Run a sweep; returns the exit code. anew: discard an earlier sweep of the same name."""
+def follow_sweep(plan: SweepPlan, *, restart: bool, as_json: bool) -> int:
+    """Run a sweep; returns the exit code. restart: discard an earlier sweep of the same name."""
     console = Console(stderr=True)
-    outcome = carry_out(plan, console, anew)
+    outcome = execute_sweep(plan, console, restart)
     report = write_report(plan, outcome.state)
     told = summary(plan, outcome.state)
     if as_json:
@@ -55,13 +55,13 @@ def follow_sweep(plan: SweepPlan, *, anew: bool, as_json: bool) -> int:
     return 0 if told["best"] and outcome.is_complete else 1
 
 
-def carry_out(plan: SweepPlan, console: Console, anew: bool) -> SweepOutcome:
+def execute_sweep(plan: SweepPlan, console: Console, restart: bool) -> SweepOutcome:
     """Run a sweep with a live table. Raises UserError, discarding nothing, if another process is working on the sweep."""
     claim = f"sweep-{plan.name}"
     with ResultStore(plan.results).lease([claim]) as lease:
         if claim in lease.refused:
             raise UserError(f"{lease.refused[claim]} is already working on sweep '{plan.name}'; choose another tune.name=")
-        if anew:
+        if restart:
             plan.drop()
         console.print(f"sweep {escape(plan.name)}: {trials_of(plan)} trials", highlight=False, soft_wrap=True)
         if trials_left(plan) > 0:
@@ -84,7 +84,7 @@ def tune_fairly(
     for scored, run in runs:
         options = TuneOptions(trials=trials, metric=metric, scenes=scenes, evaluations=FAIR_EVALUATIONS)
         plan = plan_composed(run, options, {}, uri, work)
-        outcome = carry_out(plan, console, anew=not resume)
+        outcome = execute_sweep(plan, console, restart=not resume)
         write_report(plan, outcome.state)
         file = plan.output / "best.yaml"
         if not outcome.is_complete or not file.is_file():

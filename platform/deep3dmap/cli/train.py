@@ -88,15 +88,15 @@ def _main(flags: argparse.Namespace, pairs: list[str]) -> int:
         print(f"this run already finished at step {step}; there is nothing to resume (--restart starts over)", file=sys.stderr)
     else:
         _say_where_it_begins(step)
-        outcome = _carried_out(run, store, anew=flags.restart)
+        outcome = _carried_out(run, store, restart=flags.restart)
     stage_marks.mark("leaving")
     _print_outcome(outcome, flags.json)
     return 0
 
 
-def _carried_out(run: "TrainingRun", store: "ResultStore", anew: bool) -> dict[str, Any]:
+def _carried_out(run: "TrainingRun", store: "ResultStore", restart: bool) -> dict[str, Any]:
     try:
-        return run.carry_out(store, anew)
+        return run.execute(store, restart)
     except KeyboardInterrupt:
         raise InterruptedRun(f"interrupted; {_how_to_go_on(run)}") from None
     except Terminated:

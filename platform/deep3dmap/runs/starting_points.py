@@ -75,7 +75,7 @@ def _checkpoint_of_run(named: str, work: Path) -> Path | None:
 
 def _newest_ended(named: str, work: Path) -> CheckpointFolder | None:
     """Return the folder of the newest finished run of METHOD/VARIANT; raises UserError if all such runs are unfinished."""
-    last = [checkpoint for folder in work.glob("*/checkpoints") for checkpoint in CheckpointFolder(folder).whole()[-1:]]
+    last = [checkpoint for folder in work.glob("*/checkpoints") for checkpoint in CheckpointFolder(folder).list_complete()[-1:]]
     last = [checkpoint for checkpoint in last if f"{checkpoint.about.get('method')}/{checkpoint.about.get('variant')}" == named]
     # Checkpoints of earlier versions do not record whether training has ended.
     ended = [checkpoint for checkpoint in last if checkpoint.about.get("ended", True)]

@@ -51,7 +51,7 @@ class CheckpointFolder:
         self._drop_all_but_best_and_newest()
         return Checkpoint(final, full)
 
-    def whole(self) -> list[Checkpoint]:
+    def list_complete(self) -> list[Checkpoint]:
         """Return the readable checkpoints, oldest first."""
         found = []
         for folder in sorted(self.folder.glob("step_*")):
@@ -66,7 +66,7 @@ class CheckpointFolder:
 
         Raises UserError if there are checkpoints but all are damaged, because starting over would discard the training.
         """
-        for checkpoint in reversed(self.whole()):
+        for checkpoint in reversed(self.list_complete()):
             try:
                 return checkpoint, checkpoint.state()
             except (UserError, OSError) as error:
@@ -77,7 +77,7 @@ class CheckpointFolder:
 
     def best(self) -> Checkpoint | None:
         """Return the checkpoint with the lowest score, or the last one if none has a score."""
-        checkpoints = self.whole()
+        checkpoints = self.list_complete()
         scored = [c for c in checkpoints if c.about["score"] is not None]
         return min(scored, key=lambda c: (c.about["score"], -c.step)) if scored else (checkpoints[-1] if checkpoints else None)
 
@@ -87,7 +87,7 @@ class CheckpointFolder:
             shutil.rmtree(left, ignore_errors=True)
 
     def _drop_all_but_best_and_newest(self) -> None:
-        checkpoints = self.whole()
+        checkpoints = self.list_complete()
         best = self.best()
         for checkpoint in checkpoints[:-KEPT]:
             if best is not None and checkpoint.folder != best.folder:

@@ -35,7 +35,7 @@ class SceneSession(TrainingSession):
     def require_budget(self) -> None:
         """Require nothing: without a budget, a fit ends with the method's own schedule."""
 
-    def begin_anew(self) -> None:
+    def initialise_method(self) -> None:
         """Do nothing: the method is already in the state that all scenes start from."""
 
     def validation(self) -> dict[str, float]:

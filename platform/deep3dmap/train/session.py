@@ -111,7 +111,7 @@ class TrainingSession:
         if isinstance(self.method, BaseFramework) and limits == (None, None, None):
             raise UserError("this run has no budget: give trainer.max_steps=, trainer.max_epochs= or trainer.max_seconds=")
 
-    def begin_anew(self) -> None:
+    def initialise_method(self) -> None:
         """Initialise the method if there is no checkpoint to resume from."""
         if self.limits.initialize_from:
             initialize(self.method, Path(self.limits.initialize_from), self.about["method"])
@@ -119,7 +119,7 @@ class TrainingSession:
     def _start_state(self) -> None:
         found = self.checkpoints.newest()
         if not found:
-            self.begin_anew()
+            self.initialise_method()
             return
         checkpoint, state = found
         load_weights(self.method, state["method"], checkpoint.folder)

@@ -87,5 +87,5 @@ def _described(code: int) -> str:
 
 
 def _newest(job: TrainingJob) -> str:
-    whole = CheckpointFolder(Path(job.folder) / "checkpoints").whole()
-    return f"step {whole[-1].step}" if whole else "the beginning"
+    complete = CheckpointFolder(Path(job.folder) / "checkpoints").list_complete()
+    return f"step {complete[-1].step}" if complete else "the beginning"

@@ -14,7 +14,7 @@ def take_over(job: TrainingJob, given: Path) -> bool:
     A trial that is only restarted receives a copy of its own checkpoint, and resumes from its own folder.
     """
     donor, folder = read_checkpoint(given), CheckpointFolder(Path(job.folder) / "checkpoints")
-    own = folder.whole()
+    own = folder.list_complete()
     if donor.about["state_sha256"] in [checkpoint.about["state_sha256"] for checkpoint in own]:
         return False
     # A checkpoint contains no optimiser settings; those are taken from the job.

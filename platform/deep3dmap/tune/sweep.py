@@ -20,7 +20,7 @@ from deep3dmap.tune.options import PAUSING
 from deep3dmap.tune.plan import SweepPlan
 from deep3dmap.tune.rows import write_sweep_card
 from deep3dmap.tune.searchers import GridSearch, build_searcher
-from deep3dmap.tune.sweep_trial import TrialOrder, carry_out_trial
+from deep3dmap.tune.sweep_trial import TrialOrder, run_trial
 
 MAX_RESTARTS = 2
 # Trials whose processes start at the same time. With more, later trials would be proposed too early, from fewer results.
@@ -124,6 +124,6 @@ def _trial_function(plan: SweepPlan) -> Any:
         values = {key: value for key, value in config.items() if key != "trial"}
         run: RunPlan = plan.trial_plan(number, values)
         order = TrialOrder(plan.quality.key, str(plan.stop_file(number)), options.scenes, options.scheduler in PAUSING)
-        return carry_out_trial(run, order)
+        return run_trial(run, order)
 
     return trial

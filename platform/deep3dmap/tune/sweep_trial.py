@@ -53,8 +53,8 @@ class SweepHost(TuneTrialHost):
     def _tell(self, metrics: dict[str, float]) -> None:
         from ray import tune
 
-        whole = self._checkpoints.whole() if self._checkpoints else []
-        tune.report(told(metrics), checkpoint=tune.Checkpoint.from_directory(str(whole[-1].folder)) if whole else None)
+        complete = self._checkpoints.list_complete() if self._checkpoints else []
+        tune.report(told(metrics), checkpoint=tune.Checkpoint.from_directory(str(complete[-1].folder)) if complete else None)
 
 
 class SweepWorkerHost(RayTrainHost):
@@ -70,7 +70,7 @@ def told(metrics: Mapping[str, float]) -> dict[str, Any]:
     return {**metrics, EVALUATION: dict(metrics)}
 
 
-def carry_out_trial(plan: RunPlan, order: TrialOrder) -> dict[str, Any]:
+def run_trial(plan: RunPlan, order: TrialOrder) -> dict[str, Any]:
     """Run one trial; returns {status, error} and the metrics of the last evaluation. Every exception becomes a status."""
     folder = Path(plan.job.folder)
     status, error, summary = "ok", "", TrainingSummary(0, 0.0)
