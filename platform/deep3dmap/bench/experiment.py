@@ -17,7 +17,7 @@ from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.runs.run_resources import concurrency, lacking, trial_bundle
 from deep3dmap.train import ray_runtime, stage_marks
 from deep3dmap.train.placement import patience_s, shortage
-from deep3dmap.train.start_watch import watched
+from deep3dmap.train.start_watch import run_watched
 
 
 def run_experiment(
@@ -85,7 +85,7 @@ def _fit(
     )
     stage_marks.mark("placement and first process")
     # Run in a thread, so that Tune leaves Ctrl-C and SIGTERM to the command, which stops at once without writing rows.
-    ended = watched(tuner.fit, lambda: None)
+    ended = run_watched(tuner.fit, lambda: None)
     stage_marks.mark("tables and leaving")
     shutil.rmtree(work / "ray" / name, ignore_errors=True)
     errors = {int((result.config or {})["run"]): result.error for result in (ended[index] for index in range(len(ended)))}

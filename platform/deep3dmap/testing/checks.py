@@ -21,7 +21,7 @@ from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.curve_writer import read_curves
 from deep3dmap.train.resources import peak_ram_mb
 from deep3dmap.train.scene_fits import scene_folder
-from deep3dmap.train.state_copies import copied
+from deep3dmap.train.state_copies import copy_state
 
 STEPS = 2
 # Relative to the size of the updates.
@@ -193,7 +193,7 @@ def _depends_on_worker(module: torch.nn.Module) -> bool:
 
 
 def _flat(method: Method) -> dict[str, Any]:
-    return copied(method.state_dict())
+    return copy_state(method.state_dict())
 
 
 def _equal(first: dict[str, Any], second: dict[str, Any]) -> bool:

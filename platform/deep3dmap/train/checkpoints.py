@@ -13,7 +13,7 @@ import torch
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.frameworks.saved_checkpoints import SCHEMA_VERSION, Checkpoint, read_checkpoint
-from deep3dmap.train.retry import retried
+from deep3dmap.train.retry import call_with_retries
 
 # Newest checkpoints to keep besides the best one: if the last is damaged, the one before it is used.
 KEPT = 2
@@ -43,7 +43,9 @@ class CheckpointFolder:
         final = self.folder / f"step_{step:09d}"
         self._drop_half_written()
         try:
-            retried(lambda: _write_whole(final, {"state.pt": data, "checkpoint.json": json.dumps(full, indent=1).encode()}))
+            call_with_retries(
+                lambda: _write_whole(final, {"state.pt": data, "checkpoint.json": json.dumps(full, indent=1).encode()})
+            )
         except OSError as error:
             raise UserError(
                 f"{self.folder}: cannot write the checkpoint of step {step}: {error.strerror}; free space or change results="

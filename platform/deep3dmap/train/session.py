@@ -19,7 +19,7 @@ from deep3dmap.train.rank_states import own_rank_state, rank_states
 from deep3dmap.train.resources import count_parameters, device_name, peak_gpu_mb, peak_ram_mb
 from deep3dmap.train.seeding import scene_entropy, seed_everything
 from deep3dmap.train.starting_weights import initialize, load_weights
-from deep3dmap.train.state_copies import copied
+from deep3dmap.train.state_copies import copy_state
 from deep3dmap.train.trackers import Trackers
 
 # Adds metrics to a validation: maps (method, loop) to {name: value}, identical on all workers.
@@ -254,7 +254,7 @@ class TrainingSession:
             averaged = None
             if self.loop.averages:
                 with self.loop.averaged_weights():
-                    averaged = copied(self.method.state_dict())
+                    averaged = copy_state(self.method.state_dict())
             state = {
                 "method": self.method.state_dict(),
                 "loop": self.loop.state_dict(),

@@ -12,7 +12,7 @@ from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.runs.run_resources import check_resources, concurrency, is_nested, trial_bundle
 from deep3dmap.runs.stored_cards import write_cards
 from deep3dmap.train import ray_runtime
-from deep3dmap.train.start_watch import watched
+from deep3dmap.train.start_watch import run_watched
 from deep3dmap.tune.journal import Journal, SweepState
 from deep3dmap.tune.monitor import Follower, SweepMonitor
 from deep3dmap.tune.objective import VALIDATION
@@ -112,7 +112,7 @@ def _fit(plan: SweepPlan, todo: int, available: dict[str, Any], searcher: Any, s
         "TUNE_MAX_PENDING_TRIALS_PG": str(min(limit or fitting, MAX_PENDING)),
     }
     with ray_runtime.environment(environment):
-        watched(tuner.fit, lambda: None)
+        run_watched(tuner.fit, lambda: None)
     shutil.rmtree(plan.folder / "ray" / name, ignore_errors=True)
 
 

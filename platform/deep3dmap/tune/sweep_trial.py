@@ -19,7 +19,7 @@ from deep3dmap.train.local_host import LocalHost
 from deep3dmap.train.resources import hardware, peak_gpu_mb, peak_ram_mb
 from deep3dmap.train.scene_fits import SceneFits
 from deep3dmap.train.session import Scorer, TrainingSummary
-from deep3dmap.train.trainer import carried_out, train_on_workers
+from deep3dmap.train.trainer import run_and_note_failure, train_on_workers
 from deep3dmap.tune.objective import SuiteScorer, ValidationView
 from deep3dmap.tune.population import take_over
 
@@ -50,7 +50,7 @@ class SweepHost(TuneTrialHost):
         """Report metrics to Tune."""
         super().report({**metrics, "memory_mb": memory_mb()})
 
-    def _tell(self, metrics: dict[str, float]) -> None:
+    def _send_to_tune(self, metrics: dict[str, float]) -> None:
         from ray import tune
 
         complete = self._checkpoints.list_complete() if self._checkpoints else []
@@ -122,7 +122,7 @@ def nested_worker(config: dict[str, Any]) -> dict[str, Any]:
         host: Host = SweepWorkerHost(str(job.config["device"]), Path(order.stop_file))
         return train_here(job, host, scorer_of(job, order))[1]
 
-    return carried_out(train)
+    return run_and_note_failure(train)
 
 
 def scorer_of(job: TrainingJob, order: TrialOrder) -> Scorer | None:
