@@ -65,10 +65,10 @@ def test_the_run_itself_comes_first_and_is_spared(planned: Planner) -> None:
     assert first is not None
     assert first.is_default
     assert first.values == {"optimizer.lr": 0.01, "method.hidden": 8}
-    assert driver.monitor.is_spared(0)
+    assert driver.monitor.is_protected(0)
     second = driver.begin()
     assert second is not None
-    assert not driver.monitor.is_spared(second.number)
+    assert not driver.monitor.is_protected(second.number)
     assert driver.plan.space.contains(second.values)
     assert driver.begin() is not None
     assert driver.begin() is None
@@ -190,7 +190,7 @@ def test_a_limit_asks_what_runs_to_stop_and_a_resume_may_go_on(planned: Planner)
     driver.whole(2.0)
     assert driver.monitor.state.finish
     assert plan.stop_file(running.number).exists()
-    assert not driver.monitor.is_spared(running.number)
+    assert not driver.monitor.is_protected(running.number)
     driver.monitor.ended(running.number, "stopped", "", driver.report(running.number, 20, 0.5))
     again = Driver(planned("tune.trials=9"))
     assert again.monitor.state.finish == ""

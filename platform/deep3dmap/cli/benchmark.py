@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
     request = replace(request, own=replace(request.own, results=uri))
     stage_marks.mark("imports and planning")
     # Imported here so that --help does not load torch.
-    from deep3dmap.bench.expansion import expand, left_out
+    from deep3dmap.bench.expansion import expand, list_skipped
     from deep3dmap.cli.dry_run import print_runs
     from deep3dmap.cli.run_plans import run_plans
     from deep3dmap.runs.planning import DatasetVersions
@@ -57,7 +57,7 @@ def main(argv: list[str]) -> int:
         one, tuned = _tuned(one, uri, work, resume=flags.resume, only_plan=flags.dry_run)
         _name_broken(one)
         plans += expand(one, work, tuned, versions)
-        for name, dataset in left_out(one):
+        for name, dataset in list_skipped(one):
             told = f"left out: {name} on {dataset}, which has no training data; list it in methods= to train on another dataset"
             print(told, file=sys.stderr)
     if flags.dry_run:

@@ -20,7 +20,7 @@ from deep3dmap.tune.best import read_best
 from deep3dmap.tune.options import TuneOptions
 from deep3dmap.tune.plan import SweepPlan, plan_composed
 from deep3dmap.tune.report import comparison, summary, write_report
-from deep3dmap.tune.sweep import SweepOutcome, run_sweep, trials_left, trials_of
+from deep3dmap.tune.sweep import SweepOutcome, count_remaining_trials, count_trials, run_sweep
 
 # Scoring a suite's metric costs more than a validation loss, so it is done less often than in a separate sweep.
 FAIR_EVALUATIONS = 5
@@ -37,7 +37,7 @@ def follow_sweep(plan: SweepPlan, *, restart: bool, as_json: bool) -> int:
     else:
         # A pipe has no width; print one trial per line for whatever reads it.
         Console(file=sys.stdout, width=None if sys.stdout.isatty() else 240).print(
-            sweep_table(plan, outcome.state, trials_of(plan))
+            sweep_table(plan, outcome.state, count_trials(plan))
         )
         print(f"best: {comparison(plan, outcome.state)}")
         print(f"report: {report}")
@@ -63,10 +63,10 @@ def execute_sweep(plan: SweepPlan, console: Console, restart: bool) -> SweepOutc
             raise UserError(f"{lease.refused[claim]} is already working on sweep '{plan.name}'; choose another tune.name=")
         if restart:
             plan.drop()
-        console.print(f"sweep {escape(plan.name)}: {trials_of(plan)} trials", highlight=False, soft_wrap=True)
-        if trials_left(plan) > 0:
+        console.print(f"sweep {escape(plan.name)}: {count_trials(plan)} trials", highlight=False, soft_wrap=True)
+        if count_remaining_trials(plan) > 0:
             start_ray(console)
-        with SweepTable(plan, console, trials_of(plan)) as table:
+        with SweepTable(plan, console, count_trials(plan)) as table:
             return run_sweep(plan, table)
 
 

@@ -32,7 +32,7 @@ def rank_correlations(space: SearchSpace, records: Sequence[TrialRecord], object
     found = {}
     for key, parameter in space.parameters.items():
         having = [r for r in records if key in r.values]
-        shares = [parameter.domain.share(r.values[key]) for r in having]
+        shares = [parameter.domain.to_unit(r.values[key]) for r in having]
         losses = [objective.loss(r.chosen) for r in having]
         found[key] = rank_correlation(shares, losses) or 0.0
     return found

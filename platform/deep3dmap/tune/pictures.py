@@ -141,7 +141,7 @@ def _kind(record: TrialRecord, best: TrialRecord | None) -> str:
 def _place(domain: Numbers | Integers | Choice, value: Any) -> float:
     if not isinstance(domain, Choice):
         return float(value)
-    return float(round(domain.share(value) * max(1, len(domain.options) - 1))) if domain.contains(value) else math.nan
+    return float(round(domain.to_unit(value) * max(1, len(domain.options) - 1))) if domain.contains(value) else math.nan
 
 
 def _limit(axes: Any, values: Sequence[float], quality: Objective) -> None:

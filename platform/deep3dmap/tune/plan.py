@@ -159,10 +159,10 @@ def with_values(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[st
     changed = copy.deepcopy(dict(config))
     for key, value in values.items():
         *sections, last = key.split(".")
-        place = changed
+        section_values = changed
         for section in sections:
-            place = place[section]
-        place[last] = value
+            section_values = section_values[section]
+        section_values[last] = value
     return changed
 
 
@@ -176,10 +176,12 @@ def _compose(request: TuneRequest, results: str) -> ComposedRun:
 
 def _space(composed: ComposedRun, options: TuneOptions, texts: Mapping[str, Any]) -> SearchSpace:
     fixed = flatten({key: value for key, value in composed.config.items() if key != "schema"})
-    written = {key: bounds_of(composed.method, key) if text == "auto" and key in fixed else text for key, text in texts.items()}
-    if not written or options.extend:
-        written = {**default_space(composed.method, composed.config), **written}
-    space = parse_space(written, fixed)
+    requested = {
+        key: bounds_of(composed.method, key) if text == "auto" and key in fixed else text for key, text in texts.items()
+    }
+    if not requested or options.extend:
+        requested = {**default_space(composed.method, composed.config), **requested}
+    space = parse_space(requested, fixed)
     for key in space.parameters:
         if key in _NOT_TUNED or key.startswith(("data.", "dataset.")):
             raise UserError(f"tune.space.{key}: this is not a setting of a method; remove it")
@@ -191,7 +193,7 @@ def _check_types(composed: ComposedRun, space: SearchSpace) -> None:
     """Check the extreme values of each parameter, so that a wrong type is reported before the first trial."""
     for key, parameter in space.parameters.items():
         domain = parameter.domain
-        for value in domain.values() or (domain.at(0.0), domain.at(1.0)):  # type: ignore[union-attr]
+        for value in domain.values() or (domain.from_unit(0.0), domain.from_unit(1.0)):  # type: ignore[union-attr]
             section, _, field = key.partition(".")
             kind = methods.load(composed.method).config_type if section == "method" else _section_type(section)
             try:
