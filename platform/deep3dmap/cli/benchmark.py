@@ -9,7 +9,7 @@ from deep3dmap.bench.benchmark_arguments import BenchmarkArguments, BenchmarkReq
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.places import open_store
 from deep3dmap.cli.printable import printable
-from deep3dmap.config.plugins import broken
+from deep3dmap.config.plugins import get_load_error
 from deep3dmap.config.saved import check_choice
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.registry import methods
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
     from deep3dmap.cli.run_plans import run_plans
     from deep3dmap.runs.planning import DatasetVersions
 
-    versions = DatasetVersions(only_look=flags.dry_run)
+    versions = DatasetVersions(read_only=flags.dry_run)
     plans = []
     for one in _by_suite(request):
         one, tuned = _tuned(one, uri, work, resume=flags.resume, only_plan=flags.dry_run)
@@ -61,7 +61,7 @@ def main(argv: list[str]) -> int:
             told = f"left out: {name} on {dataset}, which has no training data; list it in methods= to train on another dataset"
             print(told, file=sys.stderr)
     if flags.dry_run:
-        print_runs(plans, versions.unmade)
+        print_runs(plans, versions.unprepared)
         return 0
     return run_plans(plans, store, uri, work, resume=flags.resume, as_json=flags.json)
 
@@ -109,7 +109,7 @@ def _forms(choice: str) -> tuple[str, str]:
 
 def _name_broken(request: BenchmarkRequest) -> None:
     for name in [] if request.own.methods else methods.names():
-        if error := broken(methods, name):
+        if error := get_load_error(methods, name):
             print(f"deep3dmap: left out: {printable(error)}", file=sys.stderr)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deep3dmap.config.compose import ComposedRun, Layer, check_value, compose_run
-from deep3dmap.config.limits import check_fed
+from deep3dmap.config.limits import check_training_keys
 from deep3dmap.config.overrides import as_override
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.nested import flatten
@@ -137,7 +137,7 @@ def plan_sweep(request: TuneRequest, results: str, work: Path) -> SweepPlan:
 def plan_composed(composed: ComposedRun, options: TuneOptions, texts: Mapping[str, Any], results: str, work: Path) -> SweepPlan:
     """Plan a sweep around a composed run."""
     cards = methods.load(composed.method).card, datasets.load(composed.dataset).card
-    check_fed(*cards, composed.config["inputs"], (composed.method, composed.dataset))
+    check_training_keys(*cards, composed.config["inputs"], (composed.method, composed.dataset))
     objectives = objectives_of(options)
     space = _space(composed, options, texts)
     run = plan_run(composed, work)
