@@ -162,7 +162,7 @@ def _driver_at(count: int) -> Row:
     from deep3dmap.tune.searchers import build_searcher
 
     with _planned_sweep(count) as plan:
-        plan.keep()
+        plan.write_description()
         proposer = build_searcher(plan.space, plan.options, plan.objectives)
         journal, store = Journal(plan.folder / "trials.jsonl"), ResultStore(plan.results)
         monitor = SweepMonitor(plan, journal, proposer, store, lambda event, record, state: None)

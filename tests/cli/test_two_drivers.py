@@ -64,7 +64,7 @@ def test_a_benchmark_skips_what_another_one_is_running(
 def test_a_sweep_has_one_driver(store: ResultStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restart: bool) -> None:
     composed = compose(["method=toys:Regression/mini", "dataset=toys:Dots", "trainer.max_steps=4"])
     plan = plan_composed(composed, TuneOptions(name="mine", searcher="random"), {}, store.uri, tmp_path / "work")
-    plan.keep()
+    plan.write_description()
     never: Callable[..., Any] = lambda *_: pytest.fail("the sweep was carried out")  # noqa: E731
     monkeypatch.setattr(sweep_run, "start_ray", never)
     with store.lease(["sweep-mine"]), pytest.raises(UserError, match=r"process \d+ on .* is already working on sweep 'mine'"):

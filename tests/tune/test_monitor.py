@@ -30,7 +30,7 @@ class Driver:
     """Simulates Ray: starts trials, reports for them, ends them; `die` discards everything not on disk."""
 
     def __init__(self, plan: SweepPlan) -> None:
-        plan.keep()
+        plan.write_description()
         self.plan, self.store = plan, ResultStore(plan.results)
         write_sweep_card(self.store, plan)
         proposer = build_searcher(plan.space, plan.options, plan.objectives)
@@ -137,18 +137,18 @@ def test_a_row_without_its_line_in_the_journal_is_not_written_twice(planned: Pla
 
 
 def test_a_sweep_that_is_another_is_not_resumed(planned: Planner) -> None:
-    planned("tune.name=mine").keep()
-    planned("tune.name=mine", "tune.trials=99").keep()
+    planned("tune.name=mine").write_description()
+    planned("tune.name=mine", "tune.trials=99").write_description()
     with pytest.raises(UserError, match="started with another space"):
-        planned("tune.name=mine", "tune.space.optimizer.lr=near(2)").keep()
+        planned("tune.name=mine", "tune.space.optimizer.lr=near(2)").write_description()
     with pytest.raises(UserError, match="started with another run"):
-        planned("tune.name=mine", "optimizer.weight_decay=0.1").keep()
+        planned("tune.name=mine", "optimizer.weight_decay=0.1").write_description()
 
 
 def test_a_restarted_sweep_writes_new_attempts(planned: Planner) -> None:
     plan = planned("tune.trials=1")
     Driver(plan).whole(3.0)
-    plan.drop()
+    plan.discard()
     Driver(plan).whole(2.0)
     store = ResultStore(plan.results)
     assert store.runs(newest_only=False).attempt.nunique() == 2

@@ -17,7 +17,7 @@ from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.runs.scoring import Scoring, scene_names, score
 from deep3dmap.train import stage_marks
 from deep3dmap.train.arithmetic import set_arithmetic
-from deep3dmap.train.checkpoint_places import keep_checkpoint, local_checkpoint
+from deep3dmap.train.checkpoint_places import local_checkpoint, store_checkpoint
 from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.failures import status_of, text_of
 from deep3dmap.train.hosts import TuneTrialHost, choose_device
@@ -57,7 +57,7 @@ def _train_and_score(plan: RunPlan, suite: Suite, outcome: Outcome, store: Resul
     set_arithmetic(job.trainer)
     method = _load(job, plan.checkpoint, outcome) if plan.checkpoint else _train(job, outcome)
     if not plan.checkpoint:
-        outcome.checkpoint_uri = keep_checkpoint(Path(outcome.checkpoint_uri), store, plan.run_id)
+        outcome.checkpoint_uri = store_checkpoint(Path(outcome.checkpoint_uri), store, plan.run_id)
     outcome.parameters = count_parameters(method)
     artifacts = Path(outcome.artifacts_uri) if store.storage.local else Path(job.folder) / "artifacts" / str(attempt)
 

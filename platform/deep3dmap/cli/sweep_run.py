@@ -62,7 +62,7 @@ def execute_sweep(plan: SweepPlan, console: Console, restart: bool) -> SweepOutc
         if claim in lease.refused:
             raise UserError(f"{lease.refused[claim]} is already working on sweep '{plan.name}'; choose another tune.name=")
         if restart:
-            plan.drop()
+            plan.discard()
         console.print(f"sweep {escape(plan.name)}: {count_trials(plan)} trials", highlight=False, soft_wrap=True)
         if count_remaining_trials(plan) > 0:
             start_ray(console)

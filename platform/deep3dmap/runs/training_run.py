@@ -15,7 +15,7 @@ from deep3dmap.runs.preparation import prepare_data
 from deep3dmap.runs.result_rows import Outcome, curve_rows, curves_of, run_row
 from deep3dmap.runs.retrying_store import RetryingStore
 from deep3dmap.runs.run_plan import RunPlan
-from deep3dmap.train.checkpoint_places import keep_checkpoint
+from deep3dmap.train.checkpoint_places import store_checkpoint
 from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.engine import train
 from deep3dmap.train.failures import status_of
@@ -71,7 +71,7 @@ class TrainingRun:
         outcome.train_s, outcome.steps, outcome.cut_short = summary.seconds, summary.steps, summary.cut_short
         outcome.device, outcome.parameters = summary.device, summary.parameters
         outcome.peak_ram_mb, outcome.peak_gpu_mb = summary.peak_ram_mb, summary.peak_gpu_mb
-        outcome.checkpoint_uri = keep_checkpoint(best.folder, store, self.plan.run_id) if best else ""
+        outcome.checkpoint_uri = store_checkpoint(best.folder, store, self.plan.run_id) if best else ""
         self._write(store, attempt, outcome, summary.metrics)
         return self._summarise(summary, outcome)
 

@@ -41,16 +41,16 @@ class CheckpointFolder:
             "state_sha256": hashlib.sha256(data).hexdigest(),
         }
         final = self.folder / f"step_{step:09d}"
-        self._drop_half_written()
+        self._delete_incomplete()
         try:
             call_with_retries(
-                lambda: _write_whole(final, {"state.pt": data, "checkpoint.json": json.dumps(full, indent=1).encode()})
+                lambda: _write_atomically(final, {"state.pt": data, "checkpoint.json": json.dumps(full, indent=1).encode()})
             )
         except OSError as error:
             raise UserError(
                 f"{self.folder}: cannot write the checkpoint of step {step}: {error.strerror}; free space or change results="
             ) from error
-        self._drop_all_but_best_and_newest()
+        self._delete_superseded()
         return Checkpoint(final, full)
 
     def list_complete(self) -> list[Checkpoint]:
@@ -83,12 +83,12 @@ class CheckpointFolder:
         scored = [c for c in checkpoints if c.about["score"] is not None]
         return min(scored, key=lambda c: (c.about["score"], -c.step)) if scored else (checkpoints[-1] if checkpoints else None)
 
-    def _drop_half_written(self) -> None:
+    def _delete_incomplete(self) -> None:
         """Delete incomplete checkpoints of a killed process. A run has a single writer, this process."""
-        for left in self.folder.glob(".writing_*"):
-            shutil.rmtree(left, ignore_errors=True)
+        for folder in self.folder.glob(".writing_*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
-    def _drop_all_but_best_and_newest(self) -> None:
+    def _delete_superseded(self) -> None:
         checkpoints = self.list_complete()
         best = self.best()
         for checkpoint in checkpoints[:-KEPT]:
@@ -96,7 +96,7 @@ class CheckpointFolder:
                 shutil.rmtree(checkpoint.folder, ignore_errors=True)
 
 
-def _write_whole(final: Path, files: Mapping[str, bytes]) -> None:
+def _write_atomically(final: Path, files: Mapping[str, bytes]) -> None:
     """Write a folder of files under a temporary name, then rename it."""
     temporary = final.with_name(f".writing_{final.name}_{os.getpid()}")
     try:

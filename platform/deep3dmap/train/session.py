@@ -185,8 +185,8 @@ class TrainingSession:
         self.progress.show(self.loop.step, self.seconds(), values)
 
     def _values(self, step: Step) -> dict[str, float]:
-        own = {"loss": float(step.loss), **{name: float(term) for name, term in step.terms.items()}}
-        summed = self.loop.sum_over_workers(own)
+        local_values = {"loss": float(step.loss), **{name: float(term) for name, term in step.terms.items()}}
+        summed = self.loop.sum_over_workers(local_values)
         values = {name: value / self.loop.world_size for name, value in summed.items()}
         if not math.isfinite(values["loss"]):
             terms = ", ".join(f"{name}={value:.4g}" for name, value in values.items())
@@ -239,8 +239,8 @@ class TrainingSession:
     def _report(self, metrics: Mapping[str, float]) -> None:
         # After the checkpoint is written, because the receiver of an evaluation may use the weights it belongs to.
         if metrics:
-            place = {"step": self.loop.step, "seconds": self.seconds(), "progress": self._progress()}
-            self.loop.host.report({**place, **metrics})
+            progress = {"step": self.loop.step, "seconds": self.seconds(), "progress": self._progress()}
+            self.loop.host.report({**progress, **metrics})
 
     def _progress(self) -> float:
         """Return the spent share of the budget in percent."""

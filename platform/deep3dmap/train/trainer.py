@@ -147,11 +147,11 @@ def run_and_note_failure(train: Callable[[], TrainingSummary]) -> dict[str, Any]
         # The other workers may wait for this one in a collective operation it never reaches; only raising ends them. If Ray
         # then restarts all of them, they find the note.
         with suppress(OSError):
-            _write_whole(failure_note, json.dumps(as_plain_data(error)))
+            _write_atomically(failure_note, json.dumps(as_plain_data(error)))
         raise
 
 
-def _write_whole(file: Path, text: str) -> None:
+def _write_atomically(file: Path, text: str) -> None:
     temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
     temporary.write_text(text)
     temporary.replace(file)

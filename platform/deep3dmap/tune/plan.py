@@ -80,7 +80,7 @@ class SweepPlan:
 
     def trial_plan(self, number: int, values: Mapping[str, Any]) -> RunPlan:
         """Return the run of one trial. Its id depends on the trial's number, not its values, which a scheduler may change."""
-        config = self._validated_often(with_values(self.run.config, values))
+        config = self._set_evaluation_interval(with_values(self.run.config, values))
         return self.run.with_config(content_hash({"sweep": self.name, "run": self.run.run_id, "trial": number}), config)
 
     def stop_file(self, number: int) -> Path:
@@ -92,14 +92,14 @@ class SweepPlan:
         options = {key: value for key, value in asdict(self.options).items() if key not in (*LIMITS, "name")}
         return {"run": self.run.run_id, "space": self.space.as_text(), "options": options}
 
-    def keep(self) -> None:
+    def write_description(self) -> None:
         """Write the description of the sweep; raises UserError if a different sweep has the same name."""
         file = self.folder / "sweep.json"
         if file.is_file():
-            kept = json.loads(file.read_text())
-            kept.pop("began")
-            if kept != self.about():
-                differing = sorted(key for key in self.about() if kept.get(key) != self.about()[key])
+            saved = json.loads(file.read_text())
+            saved.pop("began")
+            if saved != self.about():
+                differing = sorted(key for key in self.about() if saved.get(key) != self.about()[key])
                 raise UserError(
                     f"sweep '{self.name}' was started with another {' and '.join(differing)} (run: configuration, code, data); "
                     "add --restart, or give a new tune.name="
@@ -113,7 +113,7 @@ class SweepPlan:
         """Start of the sweep, in seconds since 1970; older rows of the same name belong to a discarded sweep."""
         return float(json.loads((self.folder / "sweep.json").read_text())["began"])
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         """Discard an earlier sweep of this name: its journal and its trials' checkpoints. Its rows are kept."""
         from deep3dmap.tune.journal import Journal
 
@@ -121,7 +121,7 @@ class SweepPlan:
             shutil.rmtree(self.trial_plan(number, {}).job.folder, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _validated_often(self, config: dict[str, Any]) -> dict[str, Any]:
+    def _set_evaluation_interval(self, config: dict[str, Any]) -> dict[str, Any]:
         trainer = config["trainer"]
         if not trainer["evaluate_every"] and (total := _total_steps(trainer, self.samples)):
             trainer["evaluate_every"] = max(1, math.ceil(total / max(1, self.options.evaluations)))

@@ -113,15 +113,19 @@ def build_scheduler(
     if name == "none":
         scheduler = NoEarlyStopping()
     elif name == "asha":
-        own = options.asha
-        rungs: dict[str, Any] = {"grace_period": own.grace, "reduction_factor": own.reduction, "brackets": own.brackets}
+        scheduler_options = options.asha
+        rungs: dict[str, Any] = {
+            "grace_period": scheduler_options.grace,
+            "reduction_factor": scheduler_options.reduction,
+            "brackets": scheduler_options.brackets,
+        }
         scheduler = Asha(**objective_kwargs, max_t=OUT_OF_REACH, **rungs)
     elif name == "hyperband":
         scheduler = HyperBand(**objective_kwargs, max_t=100, reduction_factor=options.hyperband.reduction)
     elif name == "median":
         # A long time slice, so that trials are not paused while there is too little to compare them with.
-        own_median: dict[str, Any] = {"grace_period": options.median.grace, "min_samples_required": options.median.required}
-        scheduler = Median(**objective_kwargs, min_time_slice=OUT_OF_REACH, **own_median)
+        median_options: dict[str, Any] = {"grace_period": options.median.grace, "min_samples_required": options.median.required}
+        scheduler = Median(**objective_kwargs, min_time_slice=OUT_OF_REACH, **median_options)
     elif name == "pbt":
         scheduler = _population(options, space, objective_kwargs)
     else:
@@ -149,12 +153,12 @@ def _population(options: TuneOptions, space: SearchSpace, objective_kwargs: dict
         key: list(p.domain.options) if isinstance(p.domain, Choice) else p.domain.to_tune()
         for key, p in space.parameters.items()
     }
-    own = options.pbt
+    scheduler_options = options.pbt
     return Population(
         **objective_kwargs,
-        perturbation_interval=own.every,
-        quantile_fraction=own.quantile,
-        resample_probability=own.resample,
+        perturbation_interval=scheduler_options.every,
+        quantile_fraction=scheduler_options.quantile,
+        resample_probability=scheduler_options.resample,
         hyperparam_mutations=mutations,
         custom_explore_fn=lambda config: clamp_to_bounds(space, config),
         log_config=False,
@@ -178,11 +182,11 @@ def _bandits(options: TuneOptions, space: SearchSpace, objective_kwargs: dict[st
     bounds: dict[str, Any] = {
         key: [p.domain.low, p.domain.high] for key, p in space.parameters.items() if isinstance(p.domain, Numbers)
     }
-    own = options.pb2
+    scheduler_options = options.pb2
     return Bandits(
         **objective_kwargs,
-        perturbation_interval=own.every,
-        quantile_fraction=own.quantile,
+        perturbation_interval=scheduler_options.every,
+        quantile_fraction=scheduler_options.quantile,
         hyperparam_bounds=bounds,
         custom_explore_fn=lambda config: clamp_to_bounds(space, config),
         log_config=False,

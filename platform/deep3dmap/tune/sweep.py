@@ -54,7 +54,7 @@ def run_sweep(plan: SweepPlan, follow: Follower) -> SweepOutcome:
     """Run a sweep, or the rest of it. Raises UserError if a trial needs more resources than the cluster has."""
     store, journal = ResultStore(plan.results), Journal(plan.folder / "trials.jsonl")
     proposer = build_searcher(plan.space, plan.options, plan.objectives, len(journal.state.trials))
-    plan.keep()
+    plan.write_description()
     write_cards(store, [plan.run])
     write_sweep_card(store, plan)
     monitor = SweepMonitor(plan, journal, proposer, store, follow)
