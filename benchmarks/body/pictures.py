@@ -11,7 +11,7 @@ from torch import Tensor
 from deep3dmap.core import Mesh
 from deep3dmap.geometry.cameras import invert, transform
 from deep3dmap.geometry.closest_points import ClosestPoints
-from deep3dmap.metrics.silhouette import COVERED, silhouette
+from deep3dmap.metrics.silhouette import COVERAGE_THRESHOLD, silhouette
 from deep3dmap.metrics.surface_distance import box_diagonal
 from deep3dmap.ops.rasterize import interpolate, rasterize_camera
 from deep3dmap.render.mesh_renderer import render_mesh
@@ -66,7 +66,7 @@ def _row(predicted: Mesh, truth: dict[str, Any], view: int, is_held: bool, error
         tiles.append(("true surface", _render(truth["mesh"], fine, size)))
     if "masks" in truth:
         seen = silhouette(predicted.vertices, predicted.faces, *camera, height, width)
-        tiles.append(("outlines", enlarged(_outlines(seen, mask > COVERED), SIDE)))
+        tiles.append(("outlines", enlarged(_outlines(seen, mask > COVERAGE_THRESHOLD), SIDE)))
     if errors is not None:
         tiles.append(("distance to the truth", _error_map(predicted, fine, size, errors, worst)))
     return tiles

@@ -122,10 +122,10 @@ def in_camera(given: ScreenMesh, size: int) -> Tensor:
 class EmbreeDepth:
     """Embree's ray caster finding the depth at each pixel's centre. Raises ImportError if embreex is absent.
 
-    anew: rebuild the tree of triangles in each call, as a moving mesh requires; otherwise it is built once and not timed.
+    rebuild: rebuild the tree of triangles in each call, as a moving mesh requires; otherwise it is built once and not timed.
     """
 
-    def __init__(self, given: ScreenMesh, size: int, anew: bool) -> None:
+    def __init__(self, given: ScreenMesh, size: int, rebuild: bool) -> None:
         from embreex import mesh_construction, rtcore_scene
 
         corners = np.ascontiguousarray(in_camera(given, size)[given.faces].numpy())
@@ -135,7 +135,7 @@ class EmbreeDepth:
             # Return the mesh too, since the scene does not keep a reference to it.
             return tree, mesh_construction.TriangleMesh(tree, corners)
 
-        self.build, self.kept = build, None if anew else build()
+        self.build, self.kept = build, None if rebuild else build()
         across = (np.arange(size, dtype=np.float32) + 0.5 - size / 2) / (FOCAL * size)
         x, y = np.meshgrid(across, across)
         self.directions = np.ascontiguousarray(np.stack([x, y, np.ones_like(x)], -1).reshape(-1, 3))
@@ -178,9 +178,9 @@ def contenders(given: ScreenMesh, size: int) -> tuple[dict[str, Callable[[], obj
     except (ImportError, OSError) as error:
         absent["OSMesa, depth only"] = str(error)
     try:
-        embree = EmbreeDepth(given, size, anew=False)
+        embree = EmbreeDepth(given, size, rebuild=False)
         calls["Embree, depth only, tree given"] = embree
-        calls["Embree, depth only, tree built"] = EmbreeDepth(given, size, anew=True)
+        calls["Embree, depth only, tree built"] = EmbreeDepth(given, size, rebuild=True)
         found = embree()
         _print_difference("Embree", np.where(found < 100, found, 0).reshape(size, size), depth)
     except ImportError as error:

@@ -144,7 +144,7 @@ def _our_run() -> None:
     from deep3dmap.runs.training_run import plan_training
 
     with tempfile.TemporaryDirectory() as folder:
-        plan_training(compose([*RUN, f"results={folder}"]), Path(folder) / "work").carry_out(ResultStore(folder))
+        plan_training(compose([*RUN, f"results={folder}"]), Path(folder) / "work").execute(ResultStore(folder))
 
 
 # -- driver and store -------------------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def _driver_at(count: int) -> Row:
     from deep3dmap.tune.searchers import build_searcher
 
     with _planned_sweep(count) as plan:
-        plan.keep()
+        plan.write_description()
         proposer = build_searcher(plan.space, plan.options, plan.objectives)
         journal, store = Journal(plan.folder / "trials.jsonl"), ResultStore(plan.results)
         monitor = SweepMonitor(plan, journal, proposer, store, lambda event, record, state: None)

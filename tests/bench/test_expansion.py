@@ -8,7 +8,7 @@ import pytest
 from sphere_scan import sphere_scan
 
 from deep3dmap.bench.benchmark_arguments import BenchmarkRequest, parse_arguments
-from deep3dmap.bench.expansion import expand, left_out
+from deep3dmap.bench.expansion import expand, list_skipped
 from deep3dmap.bench.suite import load_suite
 from deep3dmap.config.compose import build_section, compose_run, layer_of
 from deep3dmap.config.variants import overlay
@@ -52,7 +52,7 @@ def test_a_scan_of_ones_own_is_scored_and_no_world_is_made_for_it(scan: Path, tm
     assert made(plans) == []
     trained = {name for name in load_suite("indoor").entrants() if methods.load(name).card.trains_on}
     assert "neuralrecon" in trained
-    assert set(left_out(request)) == {(name, "sevenscenes") for name in trained}
+    assert set(list_skipped(request)) == {(name, "sevenscenes") for name in trained}
 
 
 def test_who_names_a_method_that_learns_has_it_trained_elsewhere(scan: Path, tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_who_names_a_method_that_learns_has_it_trained_elsewhere(scan: Path, tmp
     assert (plan.dataset, plan.job.dataset) == ("sevenscenes", "rooms")
     assert plan.job.config["dataset"]["width"] == 32
     assert made([plan]) == ["rooms (train)", "rooms (val)"]
-    assert left_out(asked(tmp_path, *words)) == []
+    assert list_skipped(asked(tmp_path, *words)) == []
 
 
 def test_who_learns_nothing_needs_no_more_than_the_scenes_that_are_scored(tmp_path: Path) -> None:

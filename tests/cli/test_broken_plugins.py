@@ -8,7 +8,7 @@ import pytest
 
 from deep3dmap.bench.suite import load_suite
 from deep3dmap.cli import main
-from deep3dmap.config.plugins import broken, working
+from deep3dmap.config.plugins import get_load_error, list_working
 from deep3dmap.core import UserError, datasets, methods, suites
 from deep3dmap.testing.method_under_test import smallest_dataset
 
@@ -38,12 +38,12 @@ def strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_is_broken_is_told_from_what_works(strangers: Path) -> None:
     for registry in REGISTRIES.values():
-        assert "No module named 'a_library_that_is_absent' (stranger_module.py:1)" in broken(registry, "a_stranger")
-        assert "a_stranger" not in working(registry)
-    assert "cannot be imported: SystemExit: 3" in broken(methods, "leaver")
-    assert "config.yaml: cannot be read" in broken(methods, "unreadable")
-    assert broken(methods, "prnet") == ""
-    assert {"prnet", "mean_face"} <= set(working(methods))
+        assert "No module named 'a_library_that_is_absent' (stranger_module.py:1)" in get_load_error(registry, "a_stranger")
+        assert "a_stranger" not in list_working(registry)
+    assert "cannot be imported: SystemExit: 3" in get_load_error(methods, "leaver")
+    assert "config.yaml: cannot be read" in get_load_error(methods, "unreadable")
+    assert get_load_error(methods, "prnet") == ""
+    assert {"prnet", "mean_face"} <= set(list_working(methods))
 
 
 @pytest.mark.parametrize("verb", list(REGISTRIES))

@@ -18,7 +18,7 @@ from deep3dmap.core.registry import Registry, methods
 from deep3dmap.data.formats.images import write_image
 from deep3dmap.methods.neuralrecon.method import NeuralRecon
 from deep3dmap.methods.prnet.method import PRNet
-from deep3dmap.runs.starting_points import by_content, with_starting_points
+from deep3dmap.runs.starting_points import hash_starting_points, resolve_starting_points
 from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.job import TrainingJob, train_here
 from deep3dmap.train.local_host import LocalHost
@@ -130,13 +130,13 @@ def test_a_run_with_given_weights_learns_nothing(names: tuple[str, str], beside:
 def test_a_run_knows_shipped_weights_by_their_content(beside: Path, tmp_path: Path) -> None:
     config = compose_run("prnet/mini", "heads/smoke", (Layer("test", ("method.weights=shipped",)),)).config
     with pytest.raises(UserError, match=r"method.weights=shipped: this method ships no weights"):
-        with_starting_points(config, "prnet", tmp_path)
+        resolve_starting_points(config, "prnet", tmp_path)
     hashes = []
     for text in ("one", "other"):
         (beside / SHIPPED_FILE).write_text(text)
-        found = with_starting_points(config, "prnet", tmp_path)
+        found = resolve_starting_points(config, "prnet", tmp_path)
         assert found["method"]["weights"] == str(beside / SHIPPED_FILE)
-        hashes.append(by_content(found, PRNet.card)["method"]["weights"])
+        hashes.append(hash_starting_points(found, PRNet.card)["method"]["weights"])
     assert hashes[0] != hashes[1]
 
 

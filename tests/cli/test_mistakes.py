@@ -142,7 +142,7 @@ def test_what_a_configuration_shows_is_told_before_anything_else_is_imported_and
         "class Recorded(own_process.OwnProcess):\n"
         "    every = []\n"
         "    def __init__(self, threads=1):\n        super().__init__(threads)\n        self.every.append(self)\n"
-        "    def begin(self, job, storage):\n        print('begun')\n"
+        "    def send_job(self, job, storage):\n        print('begun')\n"
         "own_process.OwnProcess = Recorded\ncode = main(sys.argv[1:])\n"
         "print([name for name in ('ray', 'pandas', 'pyarrow') if name in sys.modules])\n"
         "assert all(one.process.poll() is not None for one in Recorded.every)\nsys.exit(code)"

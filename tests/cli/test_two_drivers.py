@@ -60,13 +60,13 @@ def test_a_benchmark_skips_what_another_one_is_running(
     assert f"is already running it: {first.title}" in told
 
 
-@pytest.mark.parametrize("anew", [False, True])
-def test_a_sweep_has_one_driver(store: ResultStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anew: bool) -> None:
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_sweep_has_one_driver(store: ResultStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restart: bool) -> None:
     composed = compose(["method=toys:Regression/mini", "dataset=toys:Dots", "trainer.max_steps=4"])
     plan = plan_composed(composed, TuneOptions(name="mine", searcher="random"), {}, store.uri, tmp_path / "work")
-    plan.keep()
+    plan.write_description()
     never: Callable[..., Any] = lambda *_: pytest.fail("the sweep was carried out")  # noqa: E731
     monkeypatch.setattr(sweep_run, "start_ray", never)
     with store.lease(["sweep-mine"]), pytest.raises(UserError, match=r"process \d+ on .* is already working on sweep 'mine'"):
-        sweep_run.carry_out(plan, Console(), anew)
+        sweep_run.execute_sweep(plan, Console(), restart)
     assert (plan.folder / "sweep.json").is_file()

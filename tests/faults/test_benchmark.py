@@ -76,7 +76,7 @@ def planned(folder: Path, results: str) -> RunPlan:
 
 
 def test_a_trial_started_again_after_its_row_was_written_adds_none(folder: Path) -> None:
-    from deep3dmap.bench.benchmark_trial import carry_out
+    from deep3dmap.bench.benchmark_trial import execute_run
     from deep3dmap.runs.recording import record, recorded
     from deep3dmap.runs.result_rows import Outcome
 
@@ -84,6 +84,6 @@ def test_a_trial_started_again_after_its_row_was_written_adds_none(folder: Path)
     plan = planned(folder, store.uri)
     assert recorded(store, plan, 1) is None
     told = record(store, plan, 1, Outcome("failed", "the cable was pulled"))
-    assert carry_out(plan, store.uri, 1) == told == {"status": "failed", "headline": None, "error": "the cable was pulled"}
+    assert execute_run(plan, store.uri, 1) == told == {"status": "failed", "headline": None, "error": "the cable was pulled"}
     assert rows(folder, "twice") == [(0, 1, "failed")]
     assert recorded(store, replace(plan, run_id="0123456789abcdef"), 1) is None

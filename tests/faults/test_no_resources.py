@@ -49,14 +49,14 @@ class TestAnExperimentWhoseNodesAreGone:
     """The monitor of an experiment's trials, on a cluster that a test can empty."""
 
     def watched(self, *statuses: str, reason: str = "no resources: x", patience_s: float = 0.0) -> bool:
-        from deep3dmap.bench.placement_watch import EndWhenGivenUp, PlacementWatch
+        from deep3dmap.bench.placement_watch import PlacementTimeoutStopper, PlacementWatch
 
-        watch = PlacementWatch(lambda config: reason, patience_s, look_every_s=0.0)
+        watch = PlacementWatch(lambda config: reason, patience_s, check_interval_s=0.0)
         trials = [SimpleNamespace(status=status, config={"run": index}) for index, status in enumerate(statuses)]
         for iteration in range(2):
             watch.on_step_end(iteration, trials)
         assert watch.reasons == ({} if "RUNNING" in statuses else {i: reason for i, s in enumerate(statuses) if s == "PENDING"})
-        return EndWhenGivenUp(watch).stop_all()
+        return PlacementTimeoutStopper(watch).stop_all()
 
     def test_is_ended(self) -> None:
         assert self.watched("PENDING", "PENDING")
@@ -96,7 +96,7 @@ def only_row(store: ResultStore) -> Any:
 
 def test_more_workers_than_the_machine_has_are_refused_at_once_with_a_row(results: ResultStore) -> None:
     with pytest.raises(UserError, match=r"no_resources: no resources: asked for 64 x \(1 CPU\); there is on node 1: \d+ CPU"):
-        planned(results, "trainer.workers=64", "trainer.batch_size=64", "dataset.samples=64").carry_out(results)
+        planned(results, "trainer.workers=64", "trainer.batch_size=64", "dataset.samples=64").execute(results)
     row = only_row(results)
     assert row.status == "no_resources"
     assert "asked for 64 x (1 CPU)" in row.error

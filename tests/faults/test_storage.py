@@ -101,7 +101,7 @@ def test_a_programming_error_is_not_tried_again(pauses: list[float]) -> None:
         raise KeyError("x")
 
     with pytest.raises(KeyError):
-        retry.retried(wrong)
+        retry.call_with_retries(wrong)
     assert pauses == []
 
 

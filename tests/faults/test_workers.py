@@ -57,7 +57,7 @@ def test_a_run_out_of_memory_is_a_row_and_is_not_tried_again(store: ResultStore,
     mark = tmp_path / "starts"
     run = planned(store, "method.memory_at=5", f"method.mark='{mark}'")
     with pytest.raises(UserError, match="out_of_memory: Unable to allocate"):
-        run.carry_out(store)
+        run.execute(store)
     assert only_row(store).status == "out_of_memory"
     assert mark.read_text() == "0 1\n"
     assert run.steps_taken() == 4
@@ -69,7 +69,7 @@ def test_one_of_two_workers_out_of_memory_ends_both(store: ResultStore, tmp_path
     run = planned(store, "trainer.workers=2", "method.memory_at=5", f"method.mark='{mark}'")
     began = time.monotonic()
     with pytest.raises(UserError, match="out_of_memory: Unable to allocate"):
-        run.carry_out(store)
+        run.execute(store)
     # The other worker would wait half an hour for the gradients of the first.
     assert time.monotonic() - began < 400
     assert only_row(store).status == "out_of_memory"
@@ -81,7 +81,7 @@ def test_a_loader_that_hangs_is_a_row_that_says_so(store: ResultStore) -> None:
     run = planned(store, "method.hang_at=10", "method.loader_timeout=3")
     began = time.monotonic()
     with pytest.raises(UserError, match="the data loader hangs: no batch for 3 s after step 2;"):
-        run.carry_out(store)
+        run.execute(store)
     assert time.monotonic() - began < 300
     assert only_row(store).status == "failed"
     assert "DEEP3DMAP_LOADER_TIMEOUT_S" in only_row(store).error
@@ -118,13 +118,13 @@ def groups_freed() -> Iterator[None]:
 @pytest.mark.usefixtures("groups_freed")
 def test_a_run_whose_controller_is_killed_goes_on_to_the_same_end(store: ResultStore, tmp_path: Path) -> None:
     calm = planned(store, "trainer.engine=train", folder=tmp_path / "calm")
-    undisturbed = calm.carry_out(ResultStore(str(tmp_path / "calm-results")))
+    undisturbed = calm.execute(ResultStore(str(tmp_path / "calm-results")))
     mark = tmp_path / "starts"
     run = planned(store, "trainer.engine=train", "method.delay=1.0", f"method.mark='{mark}'")
     killed: list[int] = []
     accident = threading.Thread(target=kill_the_controller, args=(run, killed))
     accident.start()
-    found = run.carry_out(store)
+    found = run.execute(store)
     accident.join()
     assert len(killed) == 1
     first, second = (int(line.split()[0]) for line in mark.read_text().splitlines())
@@ -153,7 +153,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(small_di
     # A checkpoint of 12 MB, including Adam's moments: the first one fits, a second one does not.
     run = planned(store, "method.hidden=4000")
     with pytest.raises(UserError, match="cannot write the checkpoint of step 4: No space left on device; free space"):
-        run.carry_out(store)
+        run.execute(store)
     assert only_row(store).status == "failed"
     assert [path.name for path in (run.folder / "checkpoints").iterdir()] == ["step_000000002"]
     newest = CheckpointFolder(run.folder / "checkpoints").newest()
@@ -162,10 +162,10 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(small_di
     assert verify(store) == []
 
     subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
-    found = run.carry_out(store)
+    found = run.execute(store)
     assert found["steps"] == STEPS
     assert list(store.runs(newest_only=False).sort_values("attempt").status) == ["failed", "ok"]
     roomy = planned(store, "method.hidden=4000", folder=tmp_path / "roomy")
-    roomy.carry_out(ResultStore(str(tmp_path / "roomy-results")))
+    roomy.execute(ResultStore(str(tmp_path / "roomy-results")))
     assert loss_curve(run) == loss_curve(roomy)
     shutil.rmtree(run.folder)

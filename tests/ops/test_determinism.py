@@ -9,7 +9,7 @@ from torch import Tensor
 from deep3dmap.ops import HashGridLevels, _fixed, back_project, hash_grid, rasterize_soft, sparse
 from deep3dmap.ops._fixed import fixed_sums, needs_fixed_sums
 from deep3dmap.ops.neural_mesh import render_neural_mesh
-from deep3dmap.train.arithmetic import be_deterministic
+from deep3dmap.train.arithmetic import set_deterministic
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def test_what_is_not_finite_is_seen(bad: float) -> None:
 
 
 def test_only_cuda_and_only_on_request() -> None:
-    be_deterministic(wanted=True)
+    set_deterministic(enabled=True)
     assert torch.are_deterministic_algorithms_enabled()
     assert not needs_fixed_sums(torch.zeros(1))
 
@@ -106,7 +106,7 @@ def _neural_mesh(move: Callable[[Tensor], Tensor]) -> list[Tensor]:
 @pytest.mark.gpu
 @pytest.mark.parametrize("run", [_back_project, _hash_grid, _points, _soft, _neural_mesh])
 def test_repeats_on_cuda_are_equal_and_right(run: Callable[[Callable[[Tensor], Tensor]], list[Tensor]]) -> None:
-    be_deterministic(wanted=True)
+    set_deterministic(enabled=True)
     first, *repeats = (run(lambda tensor: tensor.cuda()) for _ in range(4))
     for repeat in repeats:
         assert all(torch.equal(one, other) for one, other in zip(first, repeat, strict=True))

@@ -11,7 +11,7 @@ from deep3dmap.config.compose import Layer, compose_run
 from deep3dmap.core import Asset, UserError, asset_in_folder, find_asset
 from deep3dmap.core.registry import methods
 from deep3dmap.runs.planning import plan_run
-from deep3dmap.runs.starting_points import content_of, with_starting_points
+from deep3dmap.runs.starting_points import hash_content, resolve_starting_points
 from deep3dmap.testing import Subject
 
 TOY = ("toys:Regression/mini", "toys:Dots")
@@ -82,7 +82,7 @@ def test_an_asset_that_a_method_cannot_do_without_is_asked_for_at_planning(
     run = compose_run(*TOY)
 
     def planned(value: str) -> object:
-        return with_starting_points({**run.config, "method": {"hidden": value}}, method, tmp_path)["method"]
+        return resolve_starting_points({**run.config, "method": {"hidden": value}}, method, tmp_path)["method"]
 
     with pytest.raises(
         UserError, match=r"^method\.hidden is empty; name a file .*: the published network, published by somebody"
@@ -97,11 +97,11 @@ def test_weights_are_hashed_once_until_they_change(tmp_path: Path, monkeypatch: 
     digest = hashlib.file_digest
     monkeypatch.setattr(hashlib, "file_digest", lambda *given: hashed.append(given) or digest(*given))  # type: ignore[func-returns-value]
     weights.write_bytes(b"1")
-    first = content_of(weights)
-    assert content_of(weights) == first
+    first = hash_content(weights)
+    assert hash_content(weights) == first
     assert len(hashed) == 1
     weights.write_bytes(b"22")
-    assert content_of(weights) != first
+    assert hash_content(weights) != first
     assert len(hashed) == 2
 
 

@@ -25,7 +25,7 @@ def test_the_row_says_what_trained_where(tmp_path: Path, planned: TrainingRun, m
     summary = TrainingSummary(2, 1.5, device="A GPU", parameters=12, peak_ram_mb=1.25, peak_gpu_mb=3.5)
     monkeypatch.setattr(training_run, "train", lambda *_: summary)
     store = ResultStore(str(tmp_path / "results"))
-    planned.carry_out(store)
+    planned.execute(store)
     row = store.runs().iloc[0]
     assert (row.device, row.parameters, row.peak_ram_mb, row.peak_gpu_mb) == ("A GPU", 12, 1.25, 3.5)
 
@@ -39,7 +39,7 @@ def test_the_row_of_a_failure_claims_nothing_of_it(
     monkeypatch.setattr(training_run, "train", diverge)
     store = ResultStore(str(tmp_path / "results"))
     with pytest.raises(UserError, match="diverged"):
-        planned.carry_out(store)
+        planned.execute(store)
     row = store.runs().iloc[0]
     assert (row.status, row.device, row.parameters, row.peak_ram_mb) == ("diverged", "", 0, 0.0)
 
@@ -55,11 +55,11 @@ def test_the_attempt_is_numbered_once_the_run_is_held(
     def late(self: RetryingStore, run_ids: list[str]) -> Any:
         # Another command finishes the same run immediately before this one acquires the lease.
         monkeypatch.setattr(RetryingStore, "lease", lease)
-        planned.carry_out(other)
+        planned.execute(other)
         return lease(self, run_ids)
 
     monkeypatch.setattr(RetryingStore, "lease", late)
-    planned.carry_out(store)
+    planned.execute(store)
     assert len(store.runs(newest_only=False)) == 2
     assert list(store.runs().train_s) == [2.0]
 
@@ -85,7 +85,7 @@ def test_a_run_that_was_taken_over_meanwhile_is_told_of(
         return TrainingSummary(2, 1.5)
 
     monkeypatch.setattr(training_run, "train", sleep)
-    planned.carry_out(store)
+    planned.execute(store)
     assert f"another process took over run {planned.plan.run_id}" in capsys.readouterr().err
 
 
@@ -97,11 +97,11 @@ def test_a_run_that_another_process_works_on_is_left_alone(
     checkpoint = planned.folder / "checkpoints" / "step_000000001"
     checkpoint.mkdir(parents=True)
     with store.lease([planned.plan.run_id]):
-        for anew in (False, True):
+        for restart in (False, True):
             with pytest.raises(UserError, match=r"process \d+ on .* is already working on this run"):
-                planned.carry_out(store, anew)
+                planned.execute(store, restart)
     assert checkpoint.is_dir()
     assert store.runs().empty
-    planned.carry_out(store, anew=True)
+    planned.execute(store, restart=True)
     assert not planned.folder.exists()
     assert len(store.runs()) == 1

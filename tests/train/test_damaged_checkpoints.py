@@ -32,7 +32,7 @@ def subject(trained: Path, tmp_path: Path) -> Subject:
     """A toy method after four steps, with checkpoints at steps 2 and 4."""
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     found = Subject(TOY, tmp_path, WORLD)
-    assert [checkpoint.step for checkpoint in folder_of(found).whole()] == [2, 4]
+    assert [checkpoint.step for checkpoint in folder_of(found).list_complete()] == [2, 4]
     return found
 
 
@@ -68,7 +68,7 @@ def saved(folder: Path, **changed: Any) -> None:
     "damage", [cut, lambda folder: (folder / "checkpoint.json").write_text("{"), lambda f: stored(f, b"x")]
 )
 def test_the_one_before_is_used_and_a_fresh_start_is_refused(damage: Callable[[Path], Any], subject: Subject) -> None:
-    damage(folder_of(subject).whole()[-1].folder)
+    damage(folder_of(subject).list_complete()[-1].folder)
     newest = folder_of(subject).newest()
     assert newest is not None
     assert newest[0].step == 2
@@ -111,7 +111,7 @@ def test_every_damage_is_one_line_for_who_uses_the_checkpoint(
     verb: str, name: str, subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    folder = folder_of(subject).whole()[-1].folder
+    folder = folder_of(subject).list_complete()[-1].folder
     damage, says = {**STATES, **ABOUTS}[name]
     damage(folder)
     photo = tmp_path / "photo.png"
@@ -127,7 +127,7 @@ def test_every_damage_is_one_line_for_who_uses_the_checkpoint(
 
 
 def test_a_checkpoint_without_a_score_is_no_worse_than_others(subject: Subject) -> None:
-    for checkpoint in folder_of(subject).whole():
+    for checkpoint in folder_of(subject).list_complete():
         described(checkpoint.folder, score=...)
     best = folder_of(subject).best()
     assert best is not None
@@ -136,7 +136,7 @@ def test_a_checkpoint_without_a_score_is_no_worse_than_others(subject: Subject) 
 
 
 def test_a_state_that_says_nothing_of_optimisers_is_refused(subject: Subject) -> None:
-    saved(folder_of(subject).whole()[-1].folder, loop={})
+    saved(folder_of(subject).list_complete()[-1].folder, loop={})
     with pytest.raises(UserError, match=r"step_000000004: state\.pt contains no optimiser state"):
         subject.train("run", 6)
 

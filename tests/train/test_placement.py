@@ -41,7 +41,7 @@ def test_gpus_per_worker(
     device: str,
     expected: float,
 ) -> None:
-    monkeypatch.setattr(placement, "_gpus_there", lambda: there)
+    monkeypatch.setattr(placement, "_has_gpus", lambda: there)
     dataset = "toys:Dots" if method.startswith("toys") else "heads/smoke"
     job = Subject(method, tmp_path, dataset, (f"device={device}",)).job("a", max_steps=1, **trainer)
     assert gpus_per_worker(job) == expected

@@ -110,7 +110,7 @@ def test_the_store_listens_on_the_address_of_its_node(monkeypatch: pytest.Monkey
     address, port = ray_trainer.listen()
     assert address == "127.0.0.1"
     try:
-        ray_trainer.meet("gloo", address, port, 0, 1, 30.0)
+        ray_trainer.join_process_group("gloo", address, port, 0, 1, 30.0)
         value = torch.ones(2)
         torch.distributed.all_reduce(value)
         assert value.tolist() == [1.0, 1.0]

@@ -37,7 +37,7 @@ def test_resumed_equals_unbroken(tmp_path: Path, method: str, trainer: dict[str,
     unbroken, _ = subject.train("unbroken", 11, **trainer)
     # The cosine depends on the budget, so the first half is stopped at a step rather than by a smaller budget.
     subject.train("resumed", 11, stop_after=7, **trainer, checkpoint_every=4)
-    assert CheckpointFolder(tmp_path / "resumed" / "checkpoints").whole()[-1].step == 7
+    assert CheckpointFolder(tmp_path / "resumed" / "checkpoints").list_complete()[-1].step == 7
     resumed, summary = subject.train("resumed", 11, **trainer, checkpoint_every=4)
     assert summary.steps == 11
     assert curve(tmp_path / "unbroken") == curve(tmp_path / "resumed")
@@ -50,7 +50,7 @@ def test_killed_in_mid_write_resumes_from_the_one_before(tmp_path: Path) -> None
     unbroken, _ = subject.train("unbroken", 8)
     subject.train("killed", 8, stop_after=5, checkpoint_every=2)
     checkpoints = CheckpointFolder(tmp_path / "killed" / "checkpoints")
-    state = checkpoints.whole()[-1].folder / "state.pt"
+    state = checkpoints.list_complete()[-1].folder / "state.pt"
     state.write_bytes(state.read_bytes()[: state.stat().st_size // 2])
     resumed, _ = subject.train("killed", 8)
     assert torch.equal(unbroken.layers[1].weight, resumed.layers[1].weight)
@@ -61,7 +61,7 @@ def test_the_best_and_the_last_two_are_kept(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path)
     for step, score in ((1, 3.0), (2, 1.0), (3, 2.0), (4, 5.0), (5, 4.0)):
         folder.write({"w": torch.ones(2)}, ABOUT, step, score)
-    assert [checkpoint.step for checkpoint in folder.whole()] == [2, 4, 5]
+    assert [checkpoint.step for checkpoint in folder.list_complete()] == [2, 4, 5]
     best = folder.best()
     assert best is not None
     assert best.step == 2
@@ -94,8 +94,8 @@ def test_an_average_that_no_validation_has_seen_is_not_lost_to_the_time_that_is_
     subject = Subject(TOY, tmp_path, WORLD)
     subject.train("late", 6, stop_after=3, checkpoint_every=2, ema_decay=0.9)
     checkpoints = CheckpointFolder(tmp_path / "late" / "checkpoints")
-    shutil.rmtree(checkpoints.whole()[-1].folder)
-    assert [whole.step for whole in checkpoints.whole()] == [2]
+    shutil.rmtree(checkpoints.list_complete()[-1].folder)
+    assert [checkpoint.step for checkpoint in checkpoints.list_complete()] == [2]
     subject.train("late", 6, max_seconds=1e-9, ema_decay=0.9)
     newest = checkpoints.newest()
     assert newest is not None
@@ -111,7 +111,7 @@ def test_a_batch_that_is_larger_than_the_data_is_told_of_where_epochs_are_the_bu
 def test_initialize_from_refuses_another_method(tmp_path: Path) -> None:
     subject = Subject(TOY, tmp_path, WORLD)
     subject.train("first", 2)
-    checkpoint = CheckpointFolder(tmp_path / "first" / "checkpoints").whole()[-1].folder
+    checkpoint = CheckpointFolder(tmp_path / "first" / "checkpoints").list_complete()[-1].folder
     other = Subject("toys:TwoOptimizers/mini", tmp_path, WORLD, (f"trainer.initialize_from='{checkpoint}'",))
     with pytest.raises(UserError, match="a checkpoint of 'toys:Regression'"):
         other.train("second", 2)

@@ -15,16 +15,16 @@ import ray
 
 from deep3dmap.core import UserError
 from deep3dmap.train import ray_runtime, start_watch
-from deep3dmap.train.progress import TOLD_IN, Progress, ProgressLine
+from deep3dmap.train.progress import PROGRESS_FILE, Progress, ProgressLine
 from deep3dmap.train.start_limit import start_limit_s
-from deep3dmap.train.start_watch import StartClock, StartError, watched
+from deep3dmap.train.start_watch import StartClock, StartError, run_watched
 from deep3dmap.train.transcript import OUTPUT, PROGRESS, Transcript
 
 
 def test_what_a_call_returns_and_raises_comes_through() -> None:
-    assert watched(lambda: 3, lambda: None) == 3
+    assert run_watched(lambda: 3, lambda: None) == 3
     with pytest.raises(TimeoutError, match="its own"):
-        watched(lambda: (_ for _ in ()).throw(TimeoutError("its own")), lambda: None)
+        run_watched(lambda: (_ for _ in ()).throw(TimeoutError("its own")), lambda: None)
 
 
 def test_a_call_that_ends_as_the_wait_does_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +37,7 @@ def test_a_call_that_ends_as_the_wait_does_is_heard(monkeypatch: pytest.MonkeyPa
             raise TimeoutError
 
     monkeypatch.setattr(start_watch, "Future", Late)
-    assert watched(lambda: 3, lambda: None) == 3
+    assert run_watched(lambda: 3, lambda: None) == 3
 
 
 def test_a_start_that_hangs_is_told_of_and_then_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +45,7 @@ def test_a_start_that_hangs_is_told_of_and_then_given_up(monkeypatch: pytest.Mon
     said: list[str] = []
     clock = StartClock("Godot to come", lambda: "he is late", said.append)
     with pytest.raises(StartError, match=r"gave up after waiting 1\.2 s for Godot to come: he is late"):
-        watched(lambda: time.sleep(60), clock.look)
+        run_watched(lambda: time.sleep(60), clock.check)
     assert said == [f"still waiting for Godot to come after {seconds} s: he is late" for seconds in ("0.3", "0.6", "0.9")]
 
 
@@ -89,7 +89,7 @@ def test_a_dashboard_that_ray_gave_up_is_a_sentence(monkeypatch: pytest.MonkeyPa
 def test_a_patient_clock_only_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEP3DMAP_START_TIMEOUT_S", "0.1")
     said: list[str] = []
-    watched(lambda: time.sleep(1), StartClock("a place", lambda: "", said.append, gives_up=False).look)
+    run_watched(lambda: time.sleep(1), StartClock("a place", lambda: "", said.append, gives_up=False).check)
     assert len(said) >= 5
 
 
@@ -100,7 +100,7 @@ def test_an_interrupt_is_heeded_while_a_library_waits() -> None:
         threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
-            watched(lambda: time.sleep(60), lambda: None)
+            run_watched(lambda: time.sleep(60), lambda: None)
         assert time.monotonic() - began < 5
     finally:
         signal.signal(signal.SIGINT, before)
@@ -150,7 +150,7 @@ def test_a_transcript_shows_what_another_process_tells(tmp_path: Path, monkeypat
     (tmp_path / OUTPUT).write_text("of an earlier run\n")
     pipe = io.StringIO()
     transcript = Transcript(tmp_path, ProgressLine(pipe, every_s=0.0))
-    monkeypatch.setenv(TOLD_IN, str(tmp_path / PROGRESS))
+    monkeypatch.setenv(PROGRESS_FILE, str(tmp_path / PROGRESS))
     transcript.show_new()
     assert not transcript.heard
     Progress(total_steps=40, max_seconds=0.0).show(10, 5.0, {"loss": 0.5})

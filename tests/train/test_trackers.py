@@ -67,7 +67,7 @@ def test_tensorboard_shows_the_curves_also_after_a_resume(tmp_path: Path) -> Non
     train(tmp_path, "[tensorboard]", 12, stop_after=5)
     shutil.copytree(checkpoints, tmp_path / "of step 5")
     train(tmp_path, "[tensorboard]", 12, stop_after=2)
-    assert CheckpointFolder(checkpoints).whole()[-1].step == 7
+    assert CheckpointFolder(checkpoints).list_complete()[-1].step == 7
     shutil.rmtree(checkpoints)
     (tmp_path / "of step 5").rename(checkpoints)
     train(tmp_path, "[tensorboard]", 12)

@@ -10,7 +10,7 @@ import pytest
 
 from deep3dmap.core import UserError
 from deep3dmap.testing import Subject
-from deep3dmap.train.watched_loop import in_time
+from deep3dmap.train.watched_loop import with_timeout
 
 
 class Steps:
@@ -28,7 +28,7 @@ def slow(items: int, seconds: float = 0.0, closed: list[str] | None = None) -> I
 
 
 def watched(stream: Iterator[dict[str, Any]], seconds: float) -> Iterator[dict[str, Any]]:
-    return in_time(stream, seconds, Steps())  # type: ignore[arg-type]
+    return with_timeout(stream, seconds, Steps())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seconds", [0.0, 30.0])

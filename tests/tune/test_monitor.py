@@ -30,7 +30,7 @@ class Driver:
     """Simulates Ray: starts trials, reports for them, ends them; `die` discards everything not on disk."""
 
     def __init__(self, plan: SweepPlan) -> None:
-        plan.keep()
+        plan.write_description()
         self.plan, self.store = plan, ResultStore(plan.results)
         write_sweep_card(self.store, plan)
         proposer = build_searcher(plan.space, plan.options, plan.objectives)
@@ -65,10 +65,10 @@ def test_the_run_itself_comes_first_and_is_spared(planned: Planner) -> None:
     assert first is not None
     assert first.is_default
     assert first.values == {"optimizer.lr": 0.01, "method.hidden": 8}
-    assert driver.monitor.is_spared(0)
+    assert driver.monitor.is_protected(0)
     second = driver.begin()
     assert second is not None
-    assert not driver.monitor.is_spared(second.number)
+    assert not driver.monitor.is_protected(second.number)
     assert driver.plan.space.contains(second.values)
     assert driver.begin() is not None
     assert driver.begin() is None
@@ -137,18 +137,18 @@ def test_a_row_without_its_line_in_the_journal_is_not_written_twice(planned: Pla
 
 
 def test_a_sweep_that_is_another_is_not_resumed(planned: Planner) -> None:
-    planned("tune.name=mine").keep()
-    planned("tune.name=mine", "tune.trials=99").keep()
+    planned("tune.name=mine").write_description()
+    planned("tune.name=mine", "tune.trials=99").write_description()
     with pytest.raises(UserError, match="started with another space"):
-        planned("tune.name=mine", "tune.space.optimizer.lr=near(2)").keep()
+        planned("tune.name=mine", "tune.space.optimizer.lr=near(2)").write_description()
     with pytest.raises(UserError, match="started with another run"):
-        planned("tune.name=mine", "optimizer.weight_decay=0.1").keep()
+        planned("tune.name=mine", "optimizer.weight_decay=0.1").write_description()
 
 
 def test_a_restarted_sweep_writes_new_attempts(planned: Planner) -> None:
     plan = planned("tune.trials=1")
     Driver(plan).whole(3.0)
-    plan.drop()
+    plan.discard()
     Driver(plan).whole(2.0)
     store = ResultStore(plan.results)
     assert store.runs(newest_only=False).attempt.nunique() == 2
@@ -190,7 +190,7 @@ def test_a_limit_asks_what_runs_to_stop_and_a_resume_may_go_on(planned: Planner)
     driver.whole(2.0)
     assert driver.monitor.state.finish
     assert plan.stop_file(running.number).exists()
-    assert not driver.monitor.is_spared(running.number)
+    assert not driver.monitor.is_protected(running.number)
     driver.monitor.ended(running.number, "stopped", "", driver.report(running.number, 20, 0.5))
     again = Driver(planned("tune.trials=9"))
     assert again.monitor.state.finish == ""

@@ -10,7 +10,7 @@ from deep3dmap.train.failures import NoResourcesError
 from deep3dmap.tune import sweep_trial
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.plan import SweepPlan
-from deep3dmap.tune.sweep_trial import TrialOrder, carry_out_trial
+from deep3dmap.tune.sweep_trial import TrialOrder, run_trial
 
 Planner = Callable[..., SweepPlan]
 
@@ -34,7 +34,7 @@ def test_a_failure_is_an_outcome(
         raise error
 
     monkeypatch.setattr(sweep_trial, "_train", fail)
-    outcome = carry_out_trial(planned().run, TrialOrder("loss", ""))
+    outcome = run_trial(planned().run, TrialOrder("loss", ""))
     assert outcome["status"] == status
     assert outcome["error"].endswith(str(error))
     assert outcome["error"].startswith("Traceback") != is_for_users

@@ -17,7 +17,7 @@ from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.runs.scoring import Scoring, scene_names, score
 from deep3dmap.train import stage_marks
 from deep3dmap.train.arithmetic import set_arithmetic
-from deep3dmap.train.checkpoint_places import keep_checkpoint, local_checkpoint
+from deep3dmap.train.checkpoint_places import local_checkpoint, store_checkpoint
 from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.failures import status_of, text_of
 from deep3dmap.train.hosts import TuneTrialHost, choose_device
@@ -28,16 +28,16 @@ from deep3dmap.train.starting_weights import load_weights
 from deep3dmap.train.trainer import train_on_workers
 
 
-def carry_out(plan: RunPlan, results: str, attempt: int) -> dict[str, Any]:
+def execute_run(plan: RunPlan, results: str, attempt: int) -> dict[str, Any]:
     """Execute one run and write its rows; returns {status, headline value or None, error}. Exceptions become failed rows.
 
     If the rows have already been written, as after a restart of the trial, returns the recorded outcome.
     """
     stage_marks.mark(stage_marks.RUN)
     store, suite = RetryingStore(results), load_suite(plan.suite)
-    before = recorded(store, plan, attempt)
-    if before:
-        return before
+    earlier_result = recorded(store, plan, attempt)
+    if earlier_result:
+        return earlier_result
     reset_peaks()
     outcome = Outcome(artifacts_uri=str(store.artifacts_path(plan.run_id, attempt)))
     store.write_trial_state(plan.run_id, "running", plan.title)
@@ -47,9 +47,9 @@ def carry_out(plan: RunPlan, results: str, attempt: int) -> dict[str, Any]:
         outcome.status, outcome.error = status_of(error), text_of(error)
     outcome.curves = curves_of(Path(plan.job.folder))
     stage_marks.mark("rows")
-    told = record(store, plan, attempt, outcome)
+    result = record(store, plan, attempt, outcome)
     stage_marks.mark(stage_marks.BETWEEN)
-    return told
+    return result
 
 
 def _train_and_score(plan: RunPlan, suite: Suite, outcome: Outcome, store: ResultStore, attempt: int) -> None:
@@ -57,7 +57,7 @@ def _train_and_score(plan: RunPlan, suite: Suite, outcome: Outcome, store: Resul
     set_arithmetic(job.trainer)
     method = _load(job, plan.checkpoint, outcome) if plan.checkpoint else _train(job, outcome)
     if not plan.checkpoint:
-        outcome.checkpoint_uri = keep_checkpoint(Path(outcome.checkpoint_uri), store, plan.run_id)
+        outcome.checkpoint_uri = store_checkpoint(Path(outcome.checkpoint_uri), store, plan.run_id)
     outcome.parameters = count_parameters(method)
     artifacts = Path(outcome.artifacts_uri) if store.storage.local else Path(job.folder) / "artifacts" / str(attempt)
 

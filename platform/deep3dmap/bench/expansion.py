@@ -33,28 +33,28 @@ def expand(
     plans = []
     for dataset in own.datasets or suite.default_datasets:
         for name in entrants(request, suite):
-            if _trains_elsewhere_unasked(request, suite, name, dataset):
+            if _needs_unrequested_training_set(request, suite, name, dataset):
                 continue
             for composed in _runs(suite, tier, name, dataset, request, versions, tuned):
                 plans += plan_runs(composed, work, _scored_by(suite, tier, own.scenes), versions)
     return plans
 
 
-def left_out(request: BenchmarkRequest) -> list[tuple[str, str]]:
+def list_skipped(request: BenchmarkRequest) -> list[tuple[str, str]]:
     """Return (method, dataset) pairs that only run if named explicitly, because they require training on another dataset."""
     suite = load_suite(request.own.suite)
     return [
         (name, dataset)
         for dataset in request.own.datasets or suite.default_datasets
         for name in entrants(request, suite)
-        if _trains_elsewhere_unasked(request, suite, name, dataset)
+        if _needs_unrequested_training_set(request, suite, name, dataset)
     ]
 
 
-def _trains_elsewhere_unasked(request: BenchmarkRequest, suite: Suite, name: str, dataset: str) -> bool:
+def _needs_unrequested_training_set(request: BenchmarkRequest, suite: Suite, name: str, dataset: str) -> bool:
     # A user who scores their own scan did not request generating another dataset and training on it.
-    elsewhere = dataset.partition("/")[0] in suite.train_on and not request.own.methods
-    return elsewhere and bool(methods.load(name.partition("/")[0]).card.trains_on)
+    uses_other_dataset = dataset.partition("/")[0] in suite.train_on and not request.own.methods
+    return uses_other_dataset and bool(methods.load(name.partition("/")[0]).card.trains_on)
 
 
 def entrants(request: BenchmarkRequest, suite: Suite) -> list[str]:
@@ -102,8 +102,10 @@ def checkpoint_plan(request: BenchmarkRequest, about: dict[str, Any], checkpoint
     for dataset in request.own.datasets or suite.default_datasets:
         layer = request.layer_for(about["method"], dataset.partition("/")[0])
         composed = compose_run(f"{about['method']}/{variant}", _choice(tier, datasets, dataset), (layer,))
-        here = {section: composed.config[section] for section in ("dataset", "data", "device", "results", "trackers")}
-        scored = replace(composed, config={**about["config"], **here, "checkpoint": about["state_sha256"]})
+        current_sections = {
+            section: composed.config[section] for section in ("dataset", "data", "device", "results", "trackers")
+        }
+        scored = replace(composed, config={**about["config"], **current_sections, "checkpoint": about["state_sha256"]})
         plan = plan_run(scored, work, _scored_by(suite, tier, request.own.scenes), versions)
         plans.append(replace(plan, checkpoint=place))
     return plans
@@ -142,11 +144,11 @@ def _runs(
         for suffix, layers in kinds:
             composed = compose_run(choice, _choice(tier, datasets, dataset), layers) if suffix else plain
             if trains and dataset_name in suite.train_on:
-                composed = _trained_elsewhere(suite, tier, composed, request, versions)
+                composed = _record_training_dataset(suite, tier, composed, request, versions)
             yield replace(composed, variant=composed.variant + suffix)
 
 
-def _trained_elsewhere(
+def _record_training_dataset(
     suite: Suite, tier: Tier, composed: ComposedRun, request: BenchmarkRequest, versions: DatasetVersions
 ) -> ComposedRun:
     """Record in the configuration the dataset whose training split is used, because the scored dataset has none."""

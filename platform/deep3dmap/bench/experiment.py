@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deep3dmap.bench.benchmark_trial import carry_out
+from deep3dmap.bench.benchmark_trial import execute_run
 from deep3dmap.bench.finished import Finished, Follower
 from deep3dmap.results.store import ResultStore
 from deep3dmap.runs.recording import record, recorded
@@ -17,7 +17,7 @@ from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.runs.run_resources import concurrency, lacking, trial_bundle
 from deep3dmap.train import ray_runtime, stage_marks
 from deep3dmap.train.placement import patience_s, shortage
-from deep3dmap.train.start_watch import watched
+from deep3dmap.train.start_watch import run_watched
 
 
 def run_experiment(
@@ -38,12 +38,12 @@ def run_experiment(
     attempts = [store.next_attempt(plan.run_id) for plan in plans]
     reasons = {index: reason for index, plan in enumerate(plans) if (reason := lacking(plan, available))}
     for index, reason in reasons.items():
-        _end_lost(store, plans[index], attempts[index], Outcome("no_resources", reason), follower)
+        _record_lost_run(store, plans[index], attempts[index], Outcome("no_resources", reason), follower)
     placeable = [index for index in range(len(plans)) if index not in reasons]
     if placeable:
         lost = _fit(plans, attempts, placeable, results, work, follower, max_retries)
         for index, outcome in lost.items():
-            _end_lost(store, plans[index], attempts[index], outcome, follower)
+            _record_lost_run(store, plans[index], attempts[index], outcome, follower)
     return follower.finished
 
 
@@ -59,41 +59,41 @@ def _fit(
     """Execute the plans with the given indices; returns the outcomes of those that could not write their own rows."""
     from ray import tune
 
-    from deep3dmap.bench.placement_watch import EndWhenGivenUp, PlacementWatch
+    from deep3dmap.bench.placement_watch import PlacementTimeoutStopper, PlacementWatch
 
     name = f"benchmark-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     numbers, planned = list(attempts), list(plans)
 
     def trial(config: dict[str, Any]) -> dict[str, Any]:
-        return carry_out(planned[config["run"]], results, numbers[config["run"]])
+        return execute_run(planned[config["run"]], results, numbers[config["run"]])
 
     bundles = [trial_bundle(plan) for plan in plans]
     watch = PlacementWatch(lambda config: shortage(bundles[config["run"]]), patience_s())
-    atmost = concurrency([plans[index] for index in placeable], ray_runtime.connect())
+    max_concurrent = concurrency([plans[index] for index in placeable], ray_runtime.connect())
     tuner = tune.Tuner(
         tune.with_resources(trial, lambda config: tune.PlacementGroupFactory([bundles[config["run"]]])),
         param_space={"run": tune.grid_search(list(placeable))},
-        tune_config=tune.TuneConfig(max_concurrent_trials=atmost, reuse_actors=True),
+        tune_config=tune.TuneConfig(max_concurrent_trials=max_concurrent, reuse_actors=True),
         run_config=tune.RunConfig(
             name=name,
             storage_path=str(work / "ray"),
             verbose=0,
             callbacks=[follower, watch],
-            stop=EndWhenGivenUp(watch),
+            stop=PlacementTimeoutStopper(watch),
             failure_config=tune.FailureConfig(max_failures=max_retries),
         ),
     )
     stage_marks.mark("placement and first process")
     # Run in a thread, so that Tune leaves Ctrl-C and SIGTERM to the command, which stops at once without writing rows.
-    ended = watched(tuner.fit, lambda: None)
+    ended = run_watched(tuner.fit, lambda: None)
     stage_marks.mark("tables and leaving")
     shutil.rmtree(work / "ray" / name, ignore_errors=True)
     errors = {int((result.config or {})["run"]): result.error for result in (ended[index] for index in range(len(ended)))}
     lost = [index for index in placeable if errors.get(index) is not None or plans[index].run_id not in follower.ended_ids]
-    return {index: _lost(errors.get(index), watch.reasons.get(index, "")) for index in lost}
+    return {index: _outcome_of_lost_run(errors.get(index), watch.reasons.get(index, "")) for index in lost}
 
 
-def _lost(error: Exception | None, reason: str) -> Outcome:
+def _outcome_of_lost_run(error: Exception | None, reason: str) -> Outcome:
     if error is None:
         return Outcome("no_resources", reason or "no resources: the run was never placed")
     text = "\n".join(str(error).splitlines()[-30:])
@@ -101,6 +101,6 @@ def _lost(error: Exception | None, reason: str) -> Outcome:
     return Outcome("out_of_memory" if "OutOfMemoryError" in str(error) else "failed", text)
 
 
-def _end_lost(store: ResultStore, plan: RunPlan, attempt: int, outcome: Outcome, follower: Any) -> None:
+def _record_lost_run(store: ResultStore, plan: RunPlan, attempt: int, outcome: Outcome, follower: Any) -> None:
     """Write the row of a run that could not do so itself, unless it had already done so before its process died."""
     follower.ended(plan, recorded(store, plan, attempt) or record(store, plan, attempt, outcome))

@@ -16,9 +16,9 @@ class PlacementWatch(tune.Callback):
     jobs count as available, so a busy cluster is waited for.
     """
 
-    def __init__(self, lacking: Callable[[dict[str, Any]], str], patience_s: float, look_every_s: float = 2.0) -> None:
-        self._lacking, self._patience_s, self._look_every_s = lacking, patience_s, look_every_s
-        self._looked = self._lacking_since = 0.0
+    def __init__(self, lacking: Callable[[dict[str, Any]], str], patience_s: float, check_interval_s: float = 2.0) -> None:
+        self._lacking, self._patience_s, self._check_interval_s = lacking, patience_s, check_interval_s
+        self._last_check = self._lacking_since = 0.0
         self.reasons: dict[int, str] = {}
         self.given_up = False
 
@@ -29,9 +29,9 @@ class PlacementWatch(tune.Callback):
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Check the trials every few seconds."""
         now = time.monotonic()
-        if now - self._looked < self._look_every_s:
+        if now - self._last_check < self._check_interval_s:
             return
-        self._looked = now
+        self._last_check = now
         waiting = [trial for trial in trials if trial.status == PENDING]
         idle = waiting and not any(trial.status == RUNNING for trial in trials)
         self.reasons = {trial.config["run"]: self._lacking(trial.config) for trial in waiting} if idle else {}
@@ -42,7 +42,7 @@ class PlacementWatch(tune.Callback):
         self.given_up = now - self._lacking_since >= self._patience_s
 
 
-class EndWhenGivenUp(tune.Stopper):
+class PlacementTimeoutStopper(tune.Stopper):
     """Stops all trials once their watch has given up."""
 
     def __init__(self, watch: PlacementWatch) -> None:

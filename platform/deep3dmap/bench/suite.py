@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deep3dmap.config.plugins import working
+from deep3dmap.config.plugins import list_working
 from deep3dmap.config.variants import variants
 from deep3dmap.core.errors import UserError, nearest, unknown
 from deep3dmap.core.protocol import Protocol
@@ -66,7 +66,7 @@ class Suite:
         A method designed for another task only enters if it is named explicitly and its inputs are given, because keys do not
         distinguish a room from a head.
         """
-        cards = {name: methods.load(name).card for name in working(methods)}
+        cards = {name: methods.load(name).card for name in list_working(methods)}
         suite = self.protocol.card
         admitted = [name for name, card in cards.items() if suite.task.name in card.tasks and suite.admits(card)]
         return sorted(admitted, key=lambda name: (cards[name].is_baseline, name))

@@ -9,7 +9,7 @@ from deep3dmap.bench.benchmark_arguments import BenchmarkArguments, BenchmarkReq
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.places import open_store
 from deep3dmap.cli.printable import printable
-from deep3dmap.config.plugins import broken
+from deep3dmap.config.plugins import get_load_error
 from deep3dmap.config.saved import check_choice
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.registry import methods
@@ -48,24 +48,24 @@ def main(argv: list[str]) -> int:
     request = replace(request, own=replace(request.own, results=uri))
     stage_marks.mark("imports and planning")
     # Imported here so that --help does not load torch.
-    from deep3dmap.bench.expansion import expand, left_out
+    from deep3dmap.bench.expansion import expand, list_skipped
     from deep3dmap.cli.dry_run import print_runs
     from deep3dmap.cli.run_plans import run_plans
     from deep3dmap.runs.planning import DatasetVersions
 
-    versions = DatasetVersions(only_look=flags.dry_run)
+    versions = DatasetVersions(read_only=flags.dry_run)
     plans = []
     for suite_request in _split_by_suite(request):
         suite_request, tuned = _apply_tuning(suite_request, uri, work, resume=flags.resume, only_plan=flags.dry_run)
         _report_broken_methods(suite_request)
         plans += expand(suite_request, work, tuned, versions)
-        for name, dataset in left_out(suite_request):
+        for name, dataset in list_skipped(suite_request):
             message = (
                 f"left out: {name} on {dataset}, which has no training data; list it in methods= to train on another dataset"
             )
             print(message, file=sys.stderr)
     if flags.dry_run:
-        print_runs(plans, versions.unmade)
+        print_runs(plans, versions.unprepared)
         return 0
     return run_plans(plans, store, uri, work, resume=flags.resume, as_json=flags.json)
 
@@ -115,7 +115,7 @@ def _accepted_names(choice: str) -> tuple[str, str]:
 
 def _report_broken_methods(request: BenchmarkRequest) -> None:
     for name in [] if request.own.methods else methods.names():
-        if error := broken(methods, name):
+        if error := get_load_error(methods, name):
             print(f"deep3dmap: left out: {printable(error)}", file=sys.stderr)
 
 

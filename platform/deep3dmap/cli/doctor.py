@@ -11,7 +11,7 @@ from pathlib import Path
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.printable import shown
 from deep3dmap.cli.tables import print_table, table
-from deep3dmap.config.plugins import broken
+from deep3dmap.config.plugins import get_load_error
 from deep3dmap.core.registry import datasets, methods, suites
 
 
@@ -93,7 +93,7 @@ def _home() -> Diagnosis:
 def _plugins() -> Iterator[Diagnosis]:
     """Yield one line each for methods, datasets and suites, and one for every plugin that does not load."""
     for registry in (methods, datasets, suites):
-        failing = {name: error for name in registry.names() if (error := broken(registry, name))}
+        failing = {name: error for name in registry.names() if (error := get_load_error(registry, name))}
         yield Diagnosis(f"{registry.kind}s", True, f"{len(registry.names()) - len(failing)} load correctly")
         for name, error in failing.items():
             yield Diagnosis(f"{registry.kind} {name}", False, error, f"reinstall or remove {registry.provider(name)}")

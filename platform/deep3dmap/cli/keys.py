@@ -6,7 +6,7 @@ from dataclasses import asdict
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.printable import shown
 from deep3dmap.cli.tables import print_table, table
-from deep3dmap.config.plugins import every_key
+from deep3dmap.config.plugins import load_all_keys
 from deep3dmap.core.keys import describe_key
 
 DESCRIPTION = """\
@@ -21,7 +21,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("name", nargs="?", help="show only this key")
     parser.add_argument("--json", action="store_true", help="print the keys as JSON")
     flags, _ = parser.parse(argv)
-    every = every_key()
+    every = load_all_keys()
     keys = [describe_key(flags.name)] if flags.name else list(every.values())
     if flags.json:
         print(json.dumps([asdict(key) for key in keys], indent=1))

@@ -13,7 +13,7 @@ from deep3dmap.cli.places import check_folder
 from deep3dmap.config.compose import Layer, compose_dataset
 from deep3dmap.config.open_dataset import open_dataset, prepare_dataset
 from deep3dmap.config.overrides import as_override, split_override
-from deep3dmap.config.plugins import working
+from deep3dmap.config.plugins import list_working
 from deep3dmap.core.dataset import Preparation, Split
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method
@@ -113,7 +113,7 @@ def _summarise(written: list[InputResult], out: Path) -> str:
 def _recognise_dataset(path: Path, method: Method, mapping: dict[str, str]) -> str:
     """Return the registered dataset that reads `path` and best provides the keys the method consumes."""
     wanted = {mapping.get(key, key) for key in method.card.consumes}
-    found = [name for name in working(datasets) if getattr(datasets.load(name), "recognises", lambda _: False)(path)]
+    found = [name for name in list_working(datasets) if getattr(datasets.load(name), "recognises", lambda _: False)(path)]
     found.sort(key=lambda name: len(wanted - set(datasets.load(name).card.provides)))
     if found:
         return found[0]
@@ -135,7 +135,7 @@ def _open_split(name: str, path: Path, values: dict[str, Any], wanted: set[str])
 def _check_provided_keys(path: Path, name: str, given: Sequence[str], wanted: set[str]) -> None:
     """Raise one UserError, instead of one per sample, if the dataset cannot provide the keys the method needs."""
     if missing := sorted(wanted - set(given)):
-        cards = {other: datasets.load(other).card for other in working(datasets)}
+        cards = {other: datasets.load(other).card for other in list_working(datasets)}
         feeding = [other for other, card in cards.items() if card.needs_root and wanted <= set(card.provides)]
         raise UserError(
             f"{path}: read as '{name}', it has no {', '.join(missing)}, which the method needs; layouts that may provide "

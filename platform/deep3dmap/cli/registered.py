@@ -9,7 +9,7 @@ from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.printable import shown
 from deep3dmap.cli.tables import print_table, table
 from deep3dmap.config.cards import card_page
-from deep3dmap.config.plugins import broken, every_key
+from deep3dmap.config.plugins import get_load_error, load_all_keys
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.keys import describe_key, known_keys
 from deep3dmap.core.nested import flatten
@@ -39,7 +39,7 @@ def show_registered(registry: Registry, argv: list[str], columns: tuple[str, ...
 
 def _load_page(registry: Registry, name: str) -> dict[str, Any]:
     """Return the card page of an entry, or the error of a broken plugin."""
-    if name in registry.names() and (error := broken(registry, name)):
+    if name in registry.names() and (error := get_load_error(registry, name)):
         return {"name": name, "broken": error}
     if registry is suites:
         return {"name": name, "card": registry.load(name).card.as_dict(), "options": [], "variants": {}}
@@ -82,7 +82,7 @@ def _print_suite(console: Console, card: dict[str, Any]) -> None:
         return
     console.print(f"\n[bold]task[/bold] {shown(card['task']['name'])}: {shown(card['task']['meaning'])}")
     given = card["task"]["given"]
-    keys = known_keys() if set(given) <= set(known_keys()) else every_key()
+    keys = known_keys() if set(given) <= set(known_keys()) else load_all_keys()
     for key in given:
         described = keys.get(key) or describe_key(key)
         console.print(shown(f"  given  {key}: {described.meaning} ({described.unit})"))

@@ -88,9 +88,9 @@ def _find_changed_runs(store: ResultStore) -> tuple[list[Problem], dict[str, int
     """Return the runs that are stale or scored differently today, and {reason: number of runs} that could not be checked."""
     # Imported here because checking the hashes alone needs no torch.
     from deep3dmap.runs.rescoring import rescore
-    from deep3dmap.runs.staleness import look_for_stale_runs
+    from deep3dmap.runs.staleness import find_stale_runs
 
-    freshness = look_for_stale_runs(store, work_folder(store))
+    freshness = find_stale_runs(store, work_folder(store))
     rescored = rescore(store, freshness)
     return [*freshness.stale, *rescored], freshness.unchecked
 

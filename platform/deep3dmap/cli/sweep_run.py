@@ -20,16 +20,16 @@ from deep3dmap.tune.best import read_best
 from deep3dmap.tune.options import TuneOptions
 from deep3dmap.tune.plan import SweepPlan, plan_composed
 from deep3dmap.tune.report import comparison, summary, write_report
-from deep3dmap.tune.sweep import SweepOutcome, run_sweep, trials_left, trials_of
+from deep3dmap.tune.sweep import SweepOutcome, count_remaining_trials, count_trials, run_sweep
 
 # Scoring a suite's metric costs more than a validation loss, so it is done less often than in a separate sweep.
 FAIR_EVALUATIONS = 5
 
 
-def follow_sweep(plan: SweepPlan, *, anew: bool, as_json: bool) -> int:
-    """Run a sweep; returns the exit code. anew: discard an earlier sweep of the same name."""
+def follow_sweep(plan: SweepPlan, *, restart: bool, as_json: bool) -> int:
+    """Run a sweep; returns the exit code. restart: discard an earlier sweep of the same name."""
     console = Console(stderr=True)
-    outcome = carry_out(plan, console, anew)
+    outcome = execute_sweep(plan, console, restart)
     report = write_report(plan, outcome.state)
     sweep_summary = summary(plan, outcome.state)
     if as_json:
@@ -37,7 +37,7 @@ def follow_sweep(plan: SweepPlan, *, anew: bool, as_json: bool) -> int:
     else:
         # A pipe has no width; print one trial per line for whatever reads it.
         Console(file=sys.stdout, width=None if sys.stdout.isatty() else 240).print(
-            sweep_table(plan, outcome.state, trials_of(plan))
+            sweep_table(plan, outcome.state, count_trials(plan))
         )
         print(f"best: {comparison(plan, outcome.state)}")
         print(f"report: {report}")
@@ -55,18 +55,18 @@ def follow_sweep(plan: SweepPlan, *, anew: bool, as_json: bool) -> int:
     return 0 if sweep_summary["best"] and outcome.is_complete else 1
 
 
-def carry_out(plan: SweepPlan, console: Console, anew: bool) -> SweepOutcome:
+def execute_sweep(plan: SweepPlan, console: Console, restart: bool) -> SweepOutcome:
     """Run a sweep with a live table. Raises UserError, discarding nothing, if another process is working on the sweep."""
     claim = f"sweep-{plan.name}"
     with ResultStore(plan.results).lease([claim]) as lease:
         if claim in lease.refused:
             raise UserError(f"{lease.refused[claim]} is already working on sweep '{plan.name}'; choose another tune.name=")
-        if anew:
-            plan.drop()
-        console.print(f"sweep {escape(plan.name)}: {trials_of(plan)} trials", highlight=False, soft_wrap=True)
-        if trials_left(plan) > 0:
+        if restart:
+            plan.discard()
+        console.print(f"sweep {escape(plan.name)}: {count_trials(plan)} trials", highlight=False, soft_wrap=True)
+        if count_remaining_trials(plan) > 0:
             start_ray(console)
-        with SweepTable(plan, console, trials_of(plan)) as table:
+        with SweepTable(plan, console, count_trials(plan)) as table:
             return run_sweep(plan, table)
 
 
@@ -84,7 +84,7 @@ def tune_fairly(
     for scored, run in runs:
         options = TuneOptions(trials=trials, metric=metric, scenes=scenes, evaluations=FAIR_EVALUATIONS)
         plan = plan_composed(run, options, {}, uri, work)
-        outcome = carry_out(plan, console, anew=not resume)
+        outcome = execute_sweep(plan, console, restart=not resume)
         write_report(plan, outcome.state)
         file = plan.output / "best.yaml"
         if not outcome.is_complete or not file.is_file():

@@ -15,7 +15,7 @@ from deep3dmap.results.export import significant
 from deep3dmap.tune.journal import SweepState, TrialRecord
 from deep3dmap.tune.objective import best_of
 from deep3dmap.tune.plan import SweepPlan
-from deep3dmap.tune.report import default_of
+from deep3dmap.tune.report import find_default_trial
 
 _ROWS = 24
 _COLOURS = {"ok": "green", "stopped": "yellow", "running": "cyan", "pending": "dim"}
@@ -64,7 +64,7 @@ def trial_line(plan: SweepPlan, record: TrialRecord, done: int, total: int) -> s
 
 def sweep_table(plan: SweepPlan, state: SweepState, total: int) -> Table:
     """Return the table: unfinished trials first, then the finished ones from best to worst."""
-    best, default = best_of(state.ended, plan.quality), default_of(state)
+    best, default = best_of(state.ended, plan.quality), find_default_trial(state)
     title = f"{plan.name}: {len(state.ended)} of {total} trials, {state.spent:.0f} s"
     for name, record in (("best", best), ("as configured", default)):
         if record:

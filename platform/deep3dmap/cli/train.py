@@ -12,7 +12,7 @@ from deep3dmap.cli.places import open_store
 from deep3dmap.cli.printable import shown
 from deep3dmap.cli.tables import print_table, table
 from deep3dmap.config.compose import ComposedRun, Layer, compose_run
-from deep3dmap.config.limits import check_fed
+from deep3dmap.config.limits import check_training_keys
 from deep3dmap.config.overrides import as_override, split_override
 from deep3dmap.config.saved import check_choice, read_saved
 from deep3dmap.config.schema import DataConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainerConfig
@@ -90,15 +90,15 @@ def _main(flags: argparse.Namespace, pairs: list[str]) -> int:
         print(f"this run already finished at step {step}; there is nothing to resume (--restart starts over)", file=sys.stderr)
     else:
         _print_start(step)
-        outcome = _run_training(run, store, anew=flags.restart)
+        outcome = _run_training(run, store, restart=flags.restart)
     stage_marks.mark("leaving")
     _print_outcome(outcome, flags.json)
     return 0
 
 
-def _run_training(run: "TrainingRun", store: "ResultStore", anew: bool) -> dict[str, Any]:
+def _run_training(run: "TrainingRun", store: "ResultStore", restart: bool) -> dict[str, Any]:
     try:
-        return run.carry_out(store, anew)
+        return run.execute(store, restart)
     except KeyboardInterrupt:
         raise InterruptedRun(f"interrupted; {_resume_hint(run)}") from None
     except Terminated:
@@ -157,7 +157,7 @@ def compose(pairs: list[str]) -> ComposedRun:
     rest = tuple(as_override(key, value) for key, value in keyed if key not in ("method", "dataset", "from"))
     composed = compose_run(str(values["method"]), str(values["dataset"]), (*layers, Layer("command line", rest)))
     cards = methods.load(composed.method).card, datasets.load(composed.dataset).card
-    check_fed(*cards, composed.config["inputs"], (composed.method, composed.dataset))
+    check_training_keys(*cards, composed.config["inputs"], (composed.method, composed.dataset))
     return composed
 
 
@@ -188,10 +188,10 @@ def _print_dry_run(composed: ComposedRun) -> int:
     from deep3dmap.cli.dry_run import print_runs
     from deep3dmap.runs.planning import DatasetVersions, plan_run
 
-    versions = DatasetVersions(only_look=True)
+    versions = DatasetVersions(read_only=True)
     _, uri, work = open_store(str(composed.config["results"]), make=False)
     named = dataclasses.replace(composed, config={**composed.config, "results": uri})
-    print_runs([plan_run(named, work, versions=versions)], versions.unmade)
+    print_runs([plan_run(named, work, versions=versions)], versions.unprepared)
     return 0
 
 

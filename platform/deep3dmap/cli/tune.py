@@ -49,7 +49,7 @@ def main(argv: list[str]) -> int:
     _decide_start(plan, flags.resume, flags.restart)
     from deep3dmap.cli.sweep_run import follow_sweep
 
-    return follow_sweep(plan, anew=flags.restart, as_json=flags.json)
+    return follow_sweep(plan, restart=flags.restart, as_json=flags.json)
 
 
 def _decide_start(plan: "SweepPlan", resume: bool, restart: bool) -> None:

@@ -122,7 +122,7 @@ def build_section(config_type: type, values: dict[str, Any], prefix: str = "") -
     try:
         built = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(config_type), values))
     except OmegaConfBaseException as error:
-        raise UserError(f"{prefix}{error.full_key or config_type.__name__}: {_plainly(str(error))}") from error
+        raise UserError(f"{prefix}{error.full_key or config_type.__name__}: {_simplify_message(str(error))}") from error
     check_options(config_type, vars(built), prefix)
     return built
 
@@ -135,7 +135,7 @@ def check_value(config_type: type, key: str, value: Any, prefix: str = "") -> No
     try:
         OmegaConf.update(section, key, value)
     except OmegaConfBaseException as error:
-        raise UserError(f"{prefix}{key}: {_plainly(str(error))}") from error
+        raise UserError(f"{prefix}{key}: {_simplify_message(str(error))}") from error
     finally:
         OmegaConf.update(section, key, before)
     check_options(config_type, {key: value}, prefix)
@@ -206,10 +206,10 @@ def _explain(error: Exception, composed: dict[str, Any]) -> UserError:
     key = missing.group(1) if missing else ""
     if key and key not in flatten(composed):
         return UserError(f"unknown key '{key}'{nearest_key(key, flatten(composed))}")
-    return UserError(f"{key + ': ' if key else ''}{_plainly(str(error.__cause__ or '') or text)}")
+    return UserError(f"{key + ': ' if key else ''}{_simplify_message(str(error.__cause__ or '') or text)}")
 
 
-def _plainly(message: str) -> str:
+def _simplify_message(message: str) -> str:
     """Return the first line of OmegaConf's message, reworded where it mentions internal classes."""
     if "is not a ListConfig" in message:
         return "expected a list, for example [A,B,C]"

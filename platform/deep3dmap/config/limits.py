@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from deep3dmap.config.plugins import working
+from deep3dmap.config.plugins import list_working
 from deep3dmap.config.schema import DataConfig, RunConfig
 from deep3dmap.core.card import DatasetCard, MethodCard
 from deep3dmap.core.errors import UserError
@@ -25,7 +25,7 @@ def check_data(config: Mapping[str, Any], dataset: type) -> None:
     check_options(dataset, config["dataset"], "dataset.", searched=False)
 
 
-def check_fed(method: MethodCard, dataset: DatasetCard, inputs: Mapping[str, str], names: tuple[str, str]) -> None:
+def check_training_keys(method: MethodCard, dataset: DatasetCard, inputs: Mapping[str, str], names: tuple[str, str]) -> None:
     """Raise UserError if a dataset lacks a key that a method trains on.
 
     inputs: {the method's key: the dataset's key}. names: names of the method and the dataset.
@@ -33,11 +33,11 @@ def check_fed(method: MethodCard, dataset: DatasetCard, inputs: Mapping[str, str
     for key in method.trains_on:
         source = inputs.get(key, key)
         if source not in dataset.provides:
-            wanted = set(method.trains_on)
-            feeding = [name for name in working(datasets) if wanted <= set(datasets.load(name).card.provides)]
+            required = set(method.trains_on)
+            suitable = [name for name in list_working(datasets) if required <= set(datasets.load(name).card.provides)]
             raise UserError(
                 f"method '{names[0]}' trains on '{key}', but dataset '{names[1]}' has no '{source}'; datasets with "
-                f"all required keys: {', '.join(feeding) or 'none'} (inputs.{key}=KEY maps another key)"
+                f"all required keys: {', '.join(suitable) or 'none'} (inputs.{key}=KEY maps another key)"
             )
 
 

@@ -6,7 +6,7 @@ from deep3dmap.core.keys import Key, known_keys
 from deep3dmap.core.registry import Registry, datasets, methods, suites
 
 
-def broken(registry: Registry, name: str) -> str:
+def get_load_error(registry: Registry, name: str) -> str:
     """Return why a registered name cannot be used (its class or its variants fail to load), or "" if it can."""
     try:
         registry.load(name)
@@ -17,13 +17,13 @@ def broken(registry: Registry, name: str) -> str:
     return ""
 
 
-def working(registry: Registry) -> list[str]:
+def list_working(registry: Registry) -> list[str]:
     """Return the usable names, sorted. Imports all registered classes."""
-    return [name for name in registry.names() if not broken(registry, name)]
+    return [name for name in registry.names() if not get_load_error(registry, name)]
 
 
-def every_key() -> dict[str, Key]:
+def load_all_keys() -> dict[str, Key]:
     """Return the vocabulary including the keys of plugins, which are registered when their packages are imported."""
     for registry in (datasets, suites, methods):
-        working(registry)
+        list_working(registry)
     return known_keys()

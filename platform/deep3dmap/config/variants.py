@@ -28,7 +28,7 @@ def variants(registry: Registry, name: str) -> dict[str, dict[str, Any]]:
     In the file, a dataset's overlay contains its own fields, and a method's contains whole sections of a run. A class without
     a YAML file may define its variants in a class attribute `variants`.
     """
-    overlays = {key: value or {} for key, value in _written(registry, name).items()}
+    overlays = {key: value or {} for key, value in _load_variants_file(registry, name).items()}
     if registry is datasets:
         overlays = {key: {"dataset": value} for key, value in overlays.items()}
     else:
@@ -38,10 +38,10 @@ def variants(registry: Registry, name: str) -> dict[str, dict[str, Any]]:
 
 def tuning_space(method: str) -> dict[str, Any]:
     """Return {dotted key: text} from the `tune:` section of a method's variants file; empty if there is none."""
-    return _written(methods, method).get(TUNING) or {}
+    return _load_variants_file(methods, method).get(TUNING) or {}
 
 
-def _written(registry: Registry, name: str) -> dict[str, dict[str, Any]]:
+def _load_variants_file(registry: Registry, name: str) -> dict[str, dict[str, Any]]:
     file = registry.file(name, variant_file(registry, name))
     own = getattr(registry.load(name), "variants", {})
     read = own or (_read(file) if file else None) or {}

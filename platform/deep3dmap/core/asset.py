@@ -18,7 +18,7 @@ FOLDER = "DEEP3DMAP_ASSETS"
 SHIPPED = "shipped"
 SHIPPED_FILE, SHIPPED_CARD = "shipped.pth", "shipped.json"
 # Returns the file with the given name next to a method's module, or None.
-Beside = Callable[[str], Traversable | None]
+SiblingFinder = Callable[[str], Traversable | None]
 
 
 @dataclass(frozen=True)
@@ -52,25 +52,25 @@ class Asset:
             )
 
 
-def find_asset(asset: Asset, named: str, beside: Beside = lambda _: None) -> Path:
+def find_asset(asset: Asset, named: str, find_sibling: SiblingFinder = lambda _: None) -> Path:
     """Return the file or folder for a configured name: a path, or a name in the folder $DEEP3DMAP_ASSETS.
 
     A TensorFlow checkpoint is named by the stem of its files; "shipped" selects the file next to the method's module. Raises
     UserError with the searched locations and the publisher if the file does not exist.
     """
     if named == SHIPPED:
-        shipped = beside(SHIPPED_FILE)
+        shipped = find_sibling(SHIPPED_FILE)
         if shipped is None:
             raise UserError(f"method.{asset.option}={named}: this method ships no weights; train it, or name a file")
         return Path(str(shipped))
     path = Path(named).expanduser()
     folder = os.environ.get(FOLDER)
-    places = [path] if path.is_absolute() or not folder else [path, Path(folder).expanduser() / path]
-    for place in places:
-        if asset_files(place):
-            return place.absolute()
-    looked = " and ".join(str(place) for place in places)
-    raise UserError(f"method.{asset.option}={named}: no such file ({looked}); {asset.meaning}, published by {asset.origin}")
+    candidates = [path] if path.is_absolute() or not folder else [path, Path(folder).expanduser() / path]
+    for candidate in candidates:
+        if asset_files(candidate):
+            return candidate.absolute()
+    searched = " and ".join(str(candidate) for candidate in candidates)
+    raise UserError(f"method.{asset.option}={named}: no such file ({searched}); {asset.meaning}, published by {asset.origin}")
 
 
 def asset_in_folder(asset: Asset) -> Path | None:
@@ -80,10 +80,10 @@ def asset_in_folder(asset: Asset) -> Path | None:
     return path.absolute() if path is not None and path.is_file() else None
 
 
-def shipped_card(beside: Beside) -> dict[str, Any] | None:
+def shipped_card(find_sibling: SiblingFinder) -> dict[str, Any] | None:
     """Return the description of the weights shipped with a method, or None if there are none."""
-    card = beside(SHIPPED_CARD)
-    if card is None or beside(SHIPPED_FILE) is None:
+    card = find_sibling(SHIPPED_CARD)
+    if card is None or find_sibling(SHIPPED_FILE) is None:
         return None
     described: dict[str, Any] = json.loads(card.read_text())
     return described

@@ -40,10 +40,10 @@ def require_folder(folder: Path, named: str) -> Path:
 
 
 @contextmanager
-def reading(file: Path, what: str, mend: str = "restore it") -> Iterator[None]:
-    """Convert any error while reading a file into a UserError `FILE: not a readable WHAT (why); MEND`.
+def reading(file: Path, what: str, remedy: str = "restore it") -> Iterator[None]:
+    """Convert any error while reading a file into a UserError `FILE: not a readable WHAT (why); REMEDY`.
 
-    what: the kind of file. mend: advice on how to fix it. Libraries may raise almost anything on a damaged file, so all
+    what: the kind of file. remedy: advice on how to fix it. Libraries may raise almost anything on a damaged file, so all
     exceptions are caught. A UserError passes unchanged.
     """
     try:
@@ -51,12 +51,12 @@ def reading(file: Path, what: str, mend: str = "restore it") -> Iterator[None]:
     except UserError:
         raise
     except FileNotFoundError as error:
-        raise UserError(f"{file}: the file is missing; {mend}") from error
+        raise UserError(f"{file}: the file is missing; {remedy}") from error
     except MemoryError as error:
-        raise UserError(f"{file}: reading this {what} takes more memory than is available; {mend}") from error
+        raise UserError(f"{file}: reading this {what} takes more memory than is available; {remedy}") from error
     except Exception as error:
         why = str(error) or type(error).__name__
-        raise UserError(f"{file}: not a readable {what} ({_short(why)}); {mend}") from error
+        raise UserError(f"{file}: not a readable {what} ({_short(why)}); {remedy}") from error
 
 
 def read_npz(
@@ -67,14 +67,14 @@ def read_npz(
     skip_objects: bool = False,
     most_bytes: int = MOST_BYTES,
     finite: bool = True,
-    mend: str = "restore it",
+    remedy: str = "restore it",
 ) -> dict[str, NDArray[Any]]:
     """Return the arrays of an .npz file by name, without executing anything stored in it.
 
     needed: required names. skip_objects: skip pickled members instead of rejecting the file. most_bytes: limit on the total
     size of all arrays, checked before they are read. finite: reject NaN and infinity. Raises UserError naming the file.
     """
-    with reading(file, what, mend), zipfile.ZipFile(file) as archive:
+    with reading(file, what, remedy), zipfile.ZipFile(file) as archive:
         arrays = {}
         left = most_bytes
         for member in archive.infolist():

@@ -13,7 +13,7 @@ from deep3dmap.core.ply import from_ply, to_ply
 
 ABOUT = "about.json"
 PREDICTION, TRUTH = "prediction", "truth"
-AGAIN = "run the scene again"
+REMEDY = "run the scene again"
 # Frames that determine the orientation of a surface: the signs that convert their x, y and z to the viewer's axes.
 SIGNS = {"image": (1.0, -1.0, 1.0), "relief": (1.0, -1.0, -1.0)}
 # The errors drawn brightest in error maps: for surfaces, a share of the diagonal of the true surface's bounding box; for views,
@@ -64,13 +64,13 @@ def read_preview(files: dict[str, bytes], where: str) -> Preview:
         counts = {str(name): (int(one["triangles"]), int(one["points"])) for name, one in about["parts"].items()}
         unit, inside, worst = str(about["unit"]), bool(about["inside"]), float(about["worst"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{where}/{ABOUT}: not a preview description ({error}); {AGAIN}") from error
+        raise UserError(f"{where}/{ABOUT}: not a preview description ({error}); {REMEDY}") from error
     if len(eye) != 3 or not np.isfinite(eye).all() or not any(eye):
-        raise UserError(f"{where}/{ABOUT}: 'eye' must be a direction of three numbers; {AGAIN}")
+        raise UserError(f"{where}/{ABOUT}: 'eye' must be a direction of three numbers; {REMEDY}")
     parts = {}
     for name in counts.keys() & {PREDICTION, TRUTH}:
         if f"{name}.ply" not in files:
-            raise UserError(f"{where}/{name}.ply is missing; {AGAIN}")
+            raise UserError(f"{where}/{name}.ply is missing; {REMEDY}")
         mesh, errors = from_ply(files[f"{name}.ply"], f"{where}/{name}.ply")
         parts[name] = Part(mesh, *counts[name], errors)
     return Preview(unit, eye, inside, worst, parts)

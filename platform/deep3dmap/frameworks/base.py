@@ -45,8 +45,8 @@ class CustomFramework(Method, nn.Module):
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Restore parameters and buffers; those of frozen modules do not change."""
         own = nn.Module.state_dict(self)
-        kept = {name: value for name, value in own.items() if name.partition(".")[0] in self.frozen}
-        return nn.Module.load_state_dict(self, {**kept, **state}, strict=strict, assign=assign)
+        frozen_values = {name: value for name, value in own.items() if name.partition(".")[0] in self.frozen}
+        return nn.Module.load_state_dict(self, {**frozen_values, **state}, strict=strict, assign=assign)
 
     def validate(self, loop: TrainLoop) -> dict[str, float]:
         """Return validation metrics, identical on every worker; `validation_loss` determines the best checkpoint."""

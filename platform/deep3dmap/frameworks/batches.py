@@ -62,11 +62,11 @@ class BatchPlan:
         """
         permutation = np.random.default_rng([self.seed, epoch]).permutation(samples)
         used = permutation[: self.steps_per_epoch(samples) * self.samples_per_step]
-        mine = used.reshape(-1, self.world_size, self.micro_batches, self.batch_size)[:, self.rank]
-        return [[(epoch, int(index)) for index in micro_batch] for batch in mine for micro_batch in batch]
+        worker_batches = used.reshape(-1, self.world_size, self.micro_batches, self.batch_size)[:, self.rank]
+        return [[(epoch, int(index)) for index in micro_batch] for batch in worker_batches for micro_batch in batch]
 
 
-class _Seeded(TorchDataset[dict[str, Any]]):
+class _SeededDataset(TorchDataset[dict[str, Any]]):
     """Indexes a map-style dataset by (epoch, index) and transforms each sample with its own seeded generator."""
 
     def __init__(self, dataset: Any, transform: Transform, seed: int) -> None:
@@ -81,15 +81,15 @@ def map_style_batches(
     dataset: Sequence[Any], transform: Transform, plan: BatchPlan, start_step: int, processes: int
 ) -> Iterator[dict[str, Any]]:
     """Yield micro-batches indefinitely, starting after `start_step` steps."""
-    seeded = _Seeded(dataset, transform, plan.seed)
+    seeded = _SeededDataset(dataset, transform, plan.seed)
     # A separate generator, so that the loader does not consume random numbers of the step that creates it.
-    own = torch.Generator().manual_seed(plan.seed)
+    generator = torch.Generator().manual_seed(plan.seed)
     # One loader for all epochs, so that its processes and the data they cache persist.
-    order = _endless(plan, len(dataset), start_step)
-    yield from DataLoader(seeded, batch_sampler=order, num_workers=processes, generator=own)
+    order = _endless_order(plan, len(dataset), start_step)
+    yield from DataLoader(seeded, batch_sampler=order, num_workers=processes, generator=generator)
 
 
-def _endless(plan: BatchPlan, samples: int, start_step: int) -> Iterator[list[tuple[int, int]]]:
+def _endless_order(plan: BatchPlan, samples: int, start_step: int) -> Iterator[list[tuple[int, int]]]:
     epoch, skipped = divmod(start_step, plan.steps_per_epoch(samples))
     while True:
         yield from plan.order(samples, epoch)[skipped * plan.micro_batches_per_step :]
@@ -118,11 +118,11 @@ def _one_pass(source: Iterable[Any], transform: Transform, plan: BatchPlan) -> I
     if isinstance(source, DataLoader):
         yield from islice(source, plan.rank, None, plan.world_size)
         return
-    samples = _Transformed(source, transform, plan)
+    samples = _TransformedStream(source, transform, plan)
     yield from DataLoader(samples, batch_size=plan.batch_size, drop_last=True, generator=torch.Generator())
 
 
-class _Transformed(IterableDataset[dict[str, Any]]):
+class _TransformedStream(IterableDataset[dict[str, Any]]):
     def __init__(self, source: Iterable[Any], transform: Transform, plan: BatchPlan) -> None:
         self.source, self.transform, self.plan = source, transform, plan
 

@@ -20,12 +20,12 @@ def average_gradients(parameters: Sequence[Tensor], world_size: int) -> None:
         return
     for kind in {parameter.dtype: None for parameter in parameters}:
         for bucket in _buckets([parameter for parameter in parameters if parameter.dtype == kind]):
-            there = torch.tensor([float(parameter.grad is not None) for parameter in bucket]).to(bucket[0])
-            packed = torch.cat([there, *(_gradient(parameter).reshape(-1) for parameter in bucket)])
+            has_gradient = torch.tensor([float(parameter.grad is not None) for parameter in bucket]).to(bucket[0])
+            packed = torch.cat([has_gradient, *(_gradient(parameter).reshape(-1) for parameter in bucket)])
             torch.distributed.all_reduce(packed)
             packed /= world_size
-            there, *parts = packed.split([len(bucket), *(parameter.numel() for parameter in bucket)])
-            for parameter, part, exists in zip(bucket, parts, there.tolist()):
+            has_gradient, *parts = packed.split([len(bucket), *(parameter.numel() for parameter in bucket)])
+            for parameter, part, exists in zip(bucket, parts, has_gradient.tolist()):
                 if exists:
                     parameter.grad = part.reshape(parameter.shape).clone()
 
@@ -47,11 +47,11 @@ def _gradient(parameter: Tensor) -> Tensor:
 
 def _buckets(parameters: Sequence[Tensor]) -> list[list[Tensor]]:
     buckets: list[list[Tensor]] = []
-    room = 0
+    remaining = 0
     for parameter in parameters:
-        if parameter.numel() > room or not buckets:
+        if parameter.numel() > remaining or not buckets:
             buckets.append([])
-            room = BUCKET_ELEMENTS
+            remaining = BUCKET_ELEMENTS
         buckets[-1].append(parameter)
-        room -= parameter.numel()
+        remaining -= parameter.numel()
     return buckets

@@ -19,7 +19,7 @@ def build_optimizer(parameters: Iterable[Any], config: OptimizerConfig) -> torch
     shared: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
     if config.name in ("adam", "adamw"):
         adam = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
-        groups = [{**one, "params": list(one["params"])} if isinstance(one, dict) else one for one in parameters]
+        groups = [{**group, "params": list(group["params"])} if isinstance(group, dict) else group for group in parameters]
         # By default, torch updates one parameter at a time on a CPU, which takes four times as long.
         return adam(groups, betas=(first, second), eps=config.eps, fused=_on_cpu(groups) or None, **shared)
     if config.name == "sgd":
@@ -30,7 +30,7 @@ def build_optimizer(parameters: Iterable[Any], config: OptimizerConfig) -> torch
 
 
 def _on_cpu(groups: list[Any]) -> bool:
-    parameters = [p for one in groups for p in (one["params"] if isinstance(one, dict) else [one])]
+    parameters = [p for group in groups for p in (group["params"] if isinstance(group, dict) else [group])]
     return all(p.device.type == "cpu" and p.is_floating_point() for p in parameters)
 
 

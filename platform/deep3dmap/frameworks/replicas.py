@@ -29,11 +29,11 @@ def require_equal_replicas(module: nn.Module) -> None:
     highest, lowest = sums.clone(), sums.clone()
     torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
     torch.distributed.all_reduce(lowest, torch.distributed.ReduceOp.MIN)
-    apart = ((highest - lowest) / highest[:, 1:].clamp(min=1e-30)).amax(1)
-    if float(apart.max()) > TOLERANCE:
-        name = named[int(apart.argmax())][0]
+    differences = ((highest - lowest) / highest[:, 1:].clamp(min=1e-30)).amax(1)
+    if float(differences.max()) > TOLERANCE:
+        name = named[int(differences.argmax())][0]
         raise ReplicasDifferError(
-            f"the workers' weights have drifted apart: '{name}' differs by {float(apart.max()):.2g} of its size; "
+            f"the workers' weights have drifted apart: '{name}' differs by {float(differences.max()):.2g} of its size; "
             "update parameters with loop.update, which averages the gradients over the workers"
         )
 

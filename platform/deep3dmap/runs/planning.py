@@ -17,7 +17,7 @@ from deep3dmap.results.run_id import RunKey
 from deep3dmap.runs.code_version import code_version
 from deep3dmap.runs.run_plan import RunPlan, training_job
 from deep3dmap.runs.scoring import scene_names
-from deep3dmap.runs.starting_points import by_content, with_starting_points
+from deep3dmap.runs.starting_points import hash_starting_points, resolve_starting_points
 from deep3dmap.train.job import TrainingJob
 from deep3dmap.train.trackers import check_trackers
 
@@ -35,12 +35,12 @@ class ScoredBy:
 class DatasetVersions:
     """Content hashes of the datasets in use.
 
-    A dataset is only prepared here if its version is not known beforehand; see `preparation`. only_look: prepare nothing; a
-    version that would require preparation is "", and the dataset is added to `unmade`.
+    A dataset is only prepared here if its version is not known beforehand; see `preparation`. read_only: prepare nothing; a
+    version that would require preparation is "", and the dataset is added to `unprepared`.
     """
 
-    def __init__(self, only_look: bool = False) -> None:
-        self.only_look, self.unmade = only_look, dict[str, None]()
+    def __init__(self, read_only: bool = False) -> None:
+        self.read_only, self.unprepared = read_only, dict[str, None]()
         self._known: dict[str, str] = {}
 
     def of(self, composed: ComposedRun) -> str:
@@ -49,19 +49,19 @@ class DatasetVersions:
         key = f"{composed.dataset} {config['dataset']} {config['data']}"
         if key not in self._known:
             dataset = open_dataset(composed.dataset, config["dataset"], config["data"])
-            if not isinstance(dataset, PreparedBySplit) and not self.only_look:
+            if not isinstance(dataset, PreparedBySplit) and not self.read_only:
                 prepare_dataset(dataset, config["data"], quiet=False)
             self._known[key] = self._version(dataset, f"{composed.dataset}/{composed.dataset_variant}")
         return self._known[key]
 
     def _version(self, dataset: Dataset, title: str) -> str:
-        if not self.only_look:
+        if not self.read_only:
             return dataset.version
         missing_data(dataset)
         try:
             return dataset.version
         except UserError:
-            self.unmade[title] = None
+            self.unprepared[title] = None
             return ""
 
 
@@ -78,16 +78,16 @@ def plan_run(
     """
     cls, by = methods.load(composed.method), scored_by or ScoredBy()
     check_trackers(composed.config["trackers"])
-    config = with_starting_points(composed.config, composed.method, work)
-    deciding = [cls.__module__, *([suites.load(by.suite).__module__] if by.suite else [])]
+    config = resolve_starting_points(composed.config, composed.method, work)
+    result_modules = [cls.__module__, *([suites.load(by.suite).__module__] if by.suite else [])]
     key = RunKey(
         suite=by.suite,
         protocol_version=by.protocol_version,
         tier=by.tier,
         method=composed.method,
         variant=composed.variant,
-        method_version=_version_of_code(tuple(deciding), native_build_hash()),
-        config={**_decisive(config, cls.card), "scenes": by.scenes, **({"scene": scene} if scene else {})},
+        method_version=_version_of_code(tuple(result_modules), native_build_hash()),
+        config={**_settings_in_run_key(config, cls.card), "scenes": by.scenes, **({"scene": scene} if scene else {})},
         dataset=composed.dataset,
         dataset_version=(versions or DatasetVersions()).of(composed),
         seed=int(config["seed"]),
@@ -119,15 +119,15 @@ def plan_runs(composed: ComposedRun, work: Path, scored_by: ScoredBy, versions: 
     if not cls.fits() or unplaced_job(composed).trains:
         return [plan_run(composed, work, scored_by, versions)]
     versions.of(composed)
-    if versions.only_look:
+    if versions.read_only:
         # The scenes are only known once the data exist.
         return [replace(plan_run(composed, work, scored_by, versions), scene="(one run per scene)")]
     dataset = open_dataset(composed.dataset, composed.config["dataset"], composed.config["data"])
     prepare_dataset(dataset, composed.config["data"], quiet=False, splits=["test"])
     split = suites.load(scored_by.suite)().scenes(dataset.split("test"))
     # The id of a scene's run does not depend on how many others are scored.
-    alone = replace(scored_by, scenes=0)
-    return [plan_run(composed, work, alone, versions, scene) for scene in scene_names(split, scored_by.scenes)]
+    single_scene = replace(scored_by, scenes=0)
+    return [plan_run(composed, work, single_scene, versions, scene) for scene in scene_names(split, scored_by.scenes)]
 
 
 def unplaced_job(composed: ComposedRun) -> TrainingJob:
@@ -141,9 +141,9 @@ def _version_of_code(modules: tuple[str, ...], native: str) -> str:
     return code_version(modules, native)
 
 
-def _decisive(config: dict[str, Any], card: MethodCard) -> dict[str, Any]:
+def _settings_in_run_key(config: dict[str, Any], card: MethodCard) -> dict[str, Any]:
     """Return the settings that determine a run's results, without locations; weights are identified by their content."""
-    left_out = ("results", "data", "device", "trackers")
-    kept = copy.deepcopy({key: value for key, value in by_content(config, card).items() if key not in left_out})
+    excluded = ("results", "data", "device", "trackers")
+    kept = copy.deepcopy({key: value for key, value in hash_starting_points(config, card).items() if key not in excluded})
     kept["dataset"].pop("root", None)
     return kept

@@ -16,21 +16,21 @@ def prepare_data(plans: Iterable[RunPlan]) -> None:
 
 def missing_preparations(plans: Iterable[RunPlan]) -> list[Preparation]:
     """Return what `prepare_data` would generate, without generating it; raises UserError for a missing root folder."""
-    return [made for dataset, _, splits in _needed(plans) for made in missing_data(dataset, splits)]
+    return [preparation for dataset, _, splits in _needed(plans) for preparation in missing_data(dataset, splits)]
 
 
 def _needed(plans: Iterable[RunPlan]) -> Iterator[tuple[Dataset, Mapping[str, Any], list[str]]]:
-    wanted: dict[str, tuple[str, Mapping[str, Any], Mapping[str, Any], set[str]]] = {}
+    needed_splits: dict[str, tuple[str, Mapping[str, Any], Mapping[str, Any], set[str]]] = {}
 
-    def need(name: str, config: Mapping[str, Any], *splits: str) -> None:
+    def add_splits(name: str, config: Mapping[str, Any], *splits: str) -> None:
         section, data = config["dataset"], config["data"]
-        wanted.setdefault(f"{name} {section} {data}", (name, section, data, set()))[3].update(splits)
+        needed_splits.setdefault(f"{name} {section} {data}", (name, section, data, set()))[3].update(splits)
 
     for plan in plans:
         if plan.suite:
-            need(plan.dataset, plan.config, "test")
+            add_splits(plan.dataset, plan.config, "test")
         if plan.job.trains and not plan.checkpoint:
-            need(plan.job.dataset, plan.job.config, "train", "val")
-    for name, section, data, splits in wanted.values():
+            add_splits(plan.job.dataset, plan.job.config, "train", "val")
+    for name, section, data, splits in needed_splits.values():
         dataset = open_dataset(name, section, data)
         yield dataset, data, [split for split in dataset.card.splits if split in splits]

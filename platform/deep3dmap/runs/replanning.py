@@ -33,7 +33,7 @@ def replan(store: ResultStore, row: Any, work: Path) -> RunPlan:
         prepare_data([same])
     except UserError as error:
         raise ChangedRunError(str(error)) from error
-    return _as_new_attempt(same, int(row.attempt))
+    return _make_new_attempt(same, int(row.attempt))
 
 
 def same_run(row: Any, work: Path, scene_counts: Sequence[int], versions: DatasetVersions) -> RunPlan:
@@ -78,7 +78,7 @@ def _difference(plan: RunPlan, row: Any) -> str:
     return "its configuration or its initial weights have changed"
 
 
-def _as_new_attempt(plan: RunPlan, reproduces: int) -> RunPlan:
+def _make_new_attempt(plan: RunPlan, reproduces: int) -> RunPlan:
     # In a separate folder, so that it cannot resume from anything left by the first attempt.
     work = f"{plan.work}/reproduced/{uuid.uuid4().hex[:12]}"
     names = (plan.method, plan.variant, plan.dataset, plan.dataset_variant)

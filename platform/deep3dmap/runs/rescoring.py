@@ -43,8 +43,10 @@ def rescore(store: ResultStore, freshness: Freshness) -> list[Problem]:
             splits[key] = _split(plan)
         split = splits[key]
         if split is None:
-            freshness.leave_out(f"predictions on {plan.dataset}/{plan.dataset_variant}, whose test data are not generated")
-        elif problem := _rescored(store, row, suites.load(plan.suite)(), split):
+            freshness.count_unchecked(
+                f"predictions on {plan.dataset}/{plan.dataset_variant}, whose test data are not generated"
+            )
+        elif problem := _compare_scores(store, row, suites.load(plan.suite)(), split):
             found.append(problem)
     return found
 
@@ -57,10 +59,10 @@ def _split(plan: RunPlan) -> Split | None:
         return None
 
 
-def _rescored(store: ResultStore, row: Any, protocol: Protocol, split: Split) -> Problem | None:
+def _compare_scores(store: ResultStore, row: Any, protocol: Protocol, split: Split) -> Problem | None:
     run_id, attempt = str(row.run_id), int(row.attempt)
     before = cells_of_attempt(store, run_id, attempt)
-    with _kept(store, run_id, attempt) as folder:
+    with _artifact_folder(store, run_id, attempt) as folder:
         try:
             after = _values(protocol, split, folder, {scene for _, scene in before})
         except UserError as error:
@@ -70,29 +72,29 @@ def _rescored(store: ResultStore, row: Any, protocol: Protocol, split: Split) ->
         return None
     (metric, scene), value = next(iter(sorted(differing.items())))
     where = f"{metric} of {scene}" if scene else metric
-    told = f"{len(differing)} of {len(after)} values have changed, such as {where}: {value:.6g}, was "
+    message = f"{len(differing)} of {len(after)} values have changed, such as {where}: {value:.6g}, was "
     was = before.get((metric, scene))
-    return Problem("rescored", attempt_name(run_id, attempt), told + ("missing" if was is None else f"{was:.6g}"))
+    return Problem("rescored", attempt_name(run_id, attempt), message + ("missing" if was is None else f"{was:.6g}"))
 
 
 def _values(protocol: Protocol, split: Split, folder: Path, scored: set[str]) -> Cells:
     """Return {(metric, scene): value} for the scenes that were scored and saved, in the order of the split."""
     evaluation, found = protocol.begin(), dict[tuple[str, str], float]()
-    whole = "samples" not in protocol.card.task.wanted
+    is_complete = "samples" not in protocol.card.task.wanted
     for index in range(len(split)):
         scene = split.name(index)
-        place = folder / folder_name(scene)
+        scene_folder = folder / folder_name(scene)
         if scene not in scored:
             continue
-        if not (place / ABOUT_FILE).is_file():
-            whole = False
+        if not (scene_folder / ABOUT_FILE).is_file():
+            is_complete = False
             continue
-        reconstruction, truth = Reconstruction.load(place), split[index]
+        reconstruction, truth = Reconstruction.load(scene_folder), split[index]
         # Rendered views are not saved, and pooled metrics would differ without them.
-        whole = whole and not evaluation.queries(reconstruction, truth)
+        is_complete = is_complete and not evaluation.queries(reconstruction, truth)
         for metric, value in evaluation.add(scene, reconstruction, None, truth).items():
             found[metric, scene] = float(value)
-    if whole and found:
+    if is_complete and found:
         found |= {(metric, ""): float(value) for metric, value in evaluation.finish().items()}
     return found
 
@@ -104,7 +106,7 @@ def _is_same(before: float | None, after: float) -> bool:
 
 
 @contextmanager
-def _kept(store: ResultStore, run_id: str, attempt: int) -> Iterator[Path]:
+def _artifact_folder(store: ResultStore, run_id: str, attempt: int) -> Iterator[Path]:
     """Provide the folder of an attempt's artifacts; for a remote store, a temporary copy."""
     if store.storage.local:
         yield store.storage.local / store.artifacts_name(run_id, attempt)

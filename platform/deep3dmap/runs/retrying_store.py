@@ -2,7 +2,7 @@
 
 from deep3dmap.results.storage import Storage
 from deep3dmap.results.store import ResultStore
-from deep3dmap.train.retry import retried
+from deep3dmap.train.retry import call_with_retries
 
 
 class RetryingStorage(Storage):
@@ -10,15 +10,15 @@ class RetryingStorage(Storage):
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file atomically; raises UserError, leaving no partial file, if all attempts fail."""
-        retried(lambda: super(RetryingStorage, self).write(name, data))
+        call_with_retries(lambda: super(RetryingStorage, self).write(name, data))
 
     def read(self, name: str) -> bytes:
         """Read a file."""
-        return retried(lambda: super(RetryingStorage, self).read(name))
+        return call_with_retries(lambda: super(RetryingStorage, self).read(name))
 
     def names(self, folder: str, ending: str, recursive: bool = False) -> list[str]:
         """Return the result of `Storage.names`."""
-        return retried(lambda: super(RetryingStorage, self).names(folder, ending, recursive))
+        return call_with_retries(lambda: super(RetryingStorage, self).names(folder, ending, recursive))
 
 
 class RetryingStore(ResultStore):

@@ -5,7 +5,7 @@ from typing import Any
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.runs.run_plan import RunPlan
-from deep3dmap.train.placement import described, fewest_workers, gpus_per_worker, shortage, worker_bundle
+from deep3dmap.train.placement import describe_bundle, fewest_workers, gpus_per_worker, shortage, worker_bundle
 
 NESTED_DRIVER_CPUS = 0.1
 
@@ -42,11 +42,13 @@ def lacking(plan: RunPlan, available: Mapping[str, Any]) -> str:
     """Return why the connected cluster cannot place a run, or "" if it can."""
     job = plan.job
     fewest = fewest_workers(job)
-    wanted = needed(plan, fewest)
-    short = [kind for kind, amount in wanted.items() if amount > available.get(kind, 0.0)]
+    requested = needed(plan, fewest)
+    short = [kind for kind, amount in requested.items() if amount > available.get(kind, 0.0)]
     if short:
-        there = described({kind: float(available.get(kind, 0.0)) for kind in short}) or f"no {' and no '.join(short)}"
-        return f"no resources: asked for {described(wanted)} in all; there is {there}"
+        available_text = (
+            describe_bundle({kind: float(available.get(kind, 0.0)) for kind in short}) or f"no {' and no '.join(short)}"
+        )
+        return f"no resources: asked for {describe_bundle(requested)} in all; there is {available_text}"
     return shortage(worker_bundle(job), fewest)
 
 

@@ -30,21 +30,23 @@ def write_preview(
     pictures = {} if views is None else view_pictures(views, sample)
     folder.mkdir(parents=True, exist_ok=True)
     if predicted is not None:
-        placed = placement(predicted if true is None or not len(true.vertices) else true, reconstruction.frame, sample)
-        preview = preview_of(predicted, true, reconstruction.unit, placed)
-        pictures |= surface_pictures(predicted, true, preview, placed, sample) | preview.files()
+        display_placement = placement(
+            predicted if true is None or not len(true.vertices) else true, reconstruction.frame, sample
+        )
+        preview = preview_of(predicted, true, reconstruction.unit, display_placement)
+        pictures |= surface_pictures(predicted, true, preview, display_placement, sample) | preview.files()
     for name, content in pictures.items():
         (folder / name).write_bytes(content)
 
 
-def preview_of(predicted: Mesh, true: Mesh | None, unit: str, placed: Placement) -> Preview:
+def preview_of(predicted: Mesh, true: Mesh | None, unit: str, display_placement: Placement) -> Preview:
     """Return both surfaces, reduced and oriented for a viewer, with the distance of each predicted vertex to the true one."""
-    parts = {PREDICTION: _part(predicted, placed.axes, true)}
+    parts = {PREDICTION: _part(predicted, display_placement.axes, true)}
     worst = 0.0
     if true is not None:
-        parts[TRUTH] = _part(true, placed.axes, None)
+        parts[TRUTH] = _part(true, display_placement.axes, None)
         worst = WORST_DISTANCE * box_diagonal(true.vertices) if _has_points(true) else 0.0
-    return Preview(unit, placed.eye, placed.inside, worst, parts)
+    return Preview(unit, display_placement.eye, display_placement.inside, worst, parts)
 
 
 def _part(mesh: Mesh, axes: NDArray[np.float64], true: Mesh | None) -> Part:
@@ -52,8 +54,8 @@ def _part(mesh: Mesh, axes: NDArray[np.float64], true: Mesh | None) -> Part:
     errors = distances(small, true) if _has_points(true) and len(small.vertices) else None
     # Mirroring axes would turn the surface inside out.
     faces = small.faces if np.linalg.det(axes) > 0 else small.faces[:, ::-1]
-    placed = Mesh(small.vertices @ axes.T, faces, small.colors)
-    return Part(placed, len(mesh.faces), len(mesh.vertices), errors)
+    oriented = Mesh(small.vertices @ axes.T, faces, small.colors)
+    return Part(oriented, len(mesh.faces), len(mesh.vertices), errors)
 
 
 def distances(mesh: Mesh, true: Mesh) -> NDArray[np.float32]:

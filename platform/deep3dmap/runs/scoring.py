@@ -60,9 +60,9 @@ class Scores:
     @property
     def error(self) -> str:
         """Description of the failed scenes and their errors; "" if none failed."""
-        told = "; ".join(f"scene {scene}: {failure.error}" for scene, failure in self.failed.items())
+        failures = "; ".join(f"scene {scene}: {failure.error}" for scene, failure in self.failed.items())
         count = len(self.failed) + len(self.per_scene)
-        return f"{len(self.failed)} of {count} scenes failed: {told}" if self.failed and count > 1 else told
+        return f"{len(self.failed)} of {count} scenes failed: {failures}" if self.failed and count > 1 else failures
 
     def value(self, metric: str) -> float | None:
         """Return a metric of the run: from the summary, otherwise the mean over scenes, or None if it has no values."""
@@ -95,8 +95,8 @@ def score(method: Method, split: Split, scoring: Scoring, progress: Callable[[in
     A failed scene is recorded in `Scores.failed` and scoring continues. Raises UserError for scenes that are not in the split.
     """
     scores, evaluation = Scores(), scoring.protocol.begin()
-    chosen = _chosen(split, scoring.scenes)
-    for done, index in enumerate(chosen):
+    indices = _select_indices(split, scoring.scenes)
+    for done, index in enumerate(indices):
         scene = split.name(index)
         try:
             _score_scene(method, split[index], scene, scoring, evaluation, scores, done)
@@ -105,7 +105,7 @@ def score(method: Method, split: Split, scoring: Scoring, progress: Callable[[in
         except Exception as error:  # a failure in one scene must not affect the scores of the others
             scores.failed[scene] = SceneFailure(status_of(error), text_of(error))
         if progress:
-            progress(done + 1, len(chosen))
+            progress(done + 1, len(indices))
     if scores.per_scene:
         scores.summary = dict(evaluation.finish())
     return scores
@@ -116,7 +116,7 @@ def scene_names(split: Split, count: int) -> tuple[str, ...]:
     return tuple(split.name(index) for index in range(min(count, len(split)) if count else len(split)))
 
 
-def _chosen(split: Split, scenes: tuple[str, ...] | None) -> list[int]:
+def _select_indices(split: Split, scenes: tuple[str, ...] | None) -> list[int]:
     if scenes is None:
         return list(range(len(split)))
     places = {split.name(index): index for index in range(len(split))}
@@ -136,7 +136,7 @@ def _score_scene(
     number: int,
 ) -> None:
     pictured = number < PICTURED_SCENES
-    offered = _without_ungiven(scoring.protocol.offered(sample), method, scoring)
+    offered = _drop_ungiven(scoring.protocol.offered(sample), method, scoring)
     outcome = reconstruct_scene(method, offered, scene, scoring.mapping, scoring.fits, scoring.seed)
     _add_costs(scores, outcome)
     views = _render(method, evaluation, outcome.reconstruction, sample, scores)
@@ -162,7 +162,7 @@ def _score_scene(
             write_preview(scoring.protocol, outcome.reconstruction, views, sample, folder / PREVIEW)
 
 
-def _without_ungiven(offered: dict[str, Any], method: Method, scoring: Scoring) -> dict[str, Any]:
+def _drop_ungiven(offered: dict[str, Any], method: Method, scoring: Scoring) -> dict[str, Any]:
     """Remove keys that a method could use but that the task does not give, such as ground truth."""
     used = {scoring.mapping.get(key, key) for key in method.card.optional}
     ungiven = used - set(scoring.protocol.card.task.given)

@@ -24,7 +24,7 @@ class Freshness:
     fresh: list[tuple[Any, RunPlan]] = field(default_factory=list)
     unchecked: dict[str, int] = field(default_factory=dict)
 
-    def leave_out(self, why: str) -> None:
+    def count_unchecked(self, why: str) -> None:
         """Count a run that could not be checked, by reason."""
         self.unchecked[why] = self.unchecked.get(why, 0) + 1
 
@@ -33,15 +33,15 @@ class _KnownVersions(DatasetVersions):
     """Dataset versions without preparing data: if the data are missing, the version in the row is assumed to be current."""
 
     def __init__(self) -> None:
-        super().__init__(only_look=True)
-        self.said = ""
+        super().__init__(read_only=True)
+        self.recorded_version = ""
 
     def of(self, composed: ComposedRun) -> str:
         """Return the version of a run's dataset."""
-        return super().of(composed) or self.said
+        return super().of(composed) or self.recorded_version
 
 
-def look_for_stale_runs(store: ResultStore, work: Path) -> Freshness:
+def find_stale_runs(store: ResultStore, work: Path) -> Freshness:
     """Plan the newest successful attempts of all scored runs again and compare the ids, without generating or running anything.
 
     work: the folder of the store's checkpoints.
@@ -50,18 +50,18 @@ def look_for_stale_runs(store: ResultStore, work: Path) -> Freshness:
     runs = store.runs()
     scored = runs[(runs.status == "ok") & (runs.suite != "") & ~runs.suite.astype(str).str.startswith(SWEEPS)]
     for row in scored.itertuples():
-        versions.said = str(row.dataset_version)
+        versions.recorded_version = str(row.dataset_version)
         count = counts[str(row.run_id), int(str(row.attempt))]
         try:
             found.fresh.append((row, same_run(row, work, possible_scene_counts(row, count), versions)))
         except ChangedRunError as error:
             found.stale.append(Problem("stale", attempt_name(str(row.run_id), int(str(row.attempt))), str(error)))
         except UserError as error:
-            found.leave_out(str(error))
+            found.count_unchecked(str(error))
     return found
 
 
 def _scored_scenes(store: ResultStore) -> Counter[tuple[str, int]]:
     metrics = store.metrics()
-    counted = metrics[metrics.scene != ""].drop_duplicates(["run_id", "attempt", "scene"])
-    return Counter(zip(counted.run_id.astype(str), counted.attempt.astype(int)))
+    scene_rows = metrics[metrics.scene != ""].drop_duplicates(["run_id", "attempt", "scene"])
+    return Counter(zip(scene_rows.run_id.astype(str), scene_rows.attempt.astype(int)))

@@ -15,7 +15,7 @@ from deep3dmap.core.registry import methods
 from deep3dmap.train.checkpoints import CheckpointFolder
 
 
-def with_starting_points(config: dict[str, Any], method: str, work: Path) -> dict[str, Any]:
+def resolve_starting_points(config: dict[str, Any], method: str, work: Path) -> dict[str, Any]:
     """Return the configuration with every starting point as an absolute path.
 
     method: its registered name. A RUN_ID refers to the best checkpoint of that run in the same store, METHOD/VARIANT to that of
@@ -23,30 +23,32 @@ def with_starting_points(config: dict[str, Any], method: str, work: Path) -> dic
     a missing file, or if a required asset is not specified.
     """
     found = copy.deepcopy(config)
-    started = found["trainer"]["initialize_from"]
-    if started:
-        found["trainer"]["initialize_from"] = str(_checkpoint_of_run(started, work) or _existing(started))
-    beside = partial(methods.file, method)
+    initial_checkpoint = found["trainer"]["initialize_from"]
+    if initial_checkpoint:
+        found["trainer"]["initialize_from"] = str(
+            _checkpoint_of_run(initial_checkpoint, work) or _require_checkpoint_folder(initial_checkpoint)
+        )
+    find_sibling = partial(methods.file, method)
     for asset in methods.load(method).card.assets:
         named = found["method"].get(asset.option)
         asset.check_named(named)
         if asset.names_file(named):
-            found["method"][asset.option] = str(_checkpoint_of_run(named, work) or find_asset(asset, named, beside))
+            found["method"][asset.option] = str(_checkpoint_of_run(named, work) or find_asset(asset, named, find_sibling))
     return found
 
 
-def by_content(config: dict[str, Any], card: MethodCard) -> dict[str, Any]:
+def hash_starting_points(config: dict[str, Any], card: MethodCard) -> dict[str, Any]:
     """Return the configuration with the path of every starting point replaced by a hash of its content."""
     hashed = copy.deepcopy(config)
     if hashed["trainer"]["initialize_from"]:
-        hashed["trainer"]["initialize_from"] = content_of(Path(hashed["trainer"]["initialize_from"]))
+        hashed["trainer"]["initialize_from"] = hash_content(Path(hashed["trainer"]["initialize_from"]))
     for asset in card.assets:
         if asset.names_file(hashed["method"].get(asset.option)):
-            hashed["method"][asset.option] = content_of(Path(hashed["method"][asset.option]))
+            hashed["method"][asset.option] = hash_content(Path(hashed["method"][asset.option]))
     return hashed
 
 
-def content_of(path: Path) -> str:
+def hash_content(path: Path) -> str:
     """Return a hash of a file, of the weights in a checkpoint folder, or of all files in another folder or with one stem."""
     about = path / "checkpoint.json"
     if about.is_file():
@@ -68,28 +70,32 @@ def _hash_of(files: tuple[tuple[Path, int, int], ...]) -> str:
 def _checkpoint_of_run(named: str, work: Path) -> Path | None:
     if is_written_as_path(named):
         return None
-    found = CheckpointFolder(work / named / "checkpoints") if "/" not in named else _newest_ended(named, work)
+    found = CheckpointFolder(work / named / "checkpoints") if "/" not in named else _newest_finished(named, work)
     best = found.best() if found else None
     return best.folder.resolve() if best else None
 
 
-def _newest_ended(named: str, work: Path) -> CheckpointFolder | None:
+def _newest_finished(named: str, work: Path) -> CheckpointFolder | None:
     """Return the folder of the newest finished run of METHOD/VARIANT; raises UserError if all such runs are unfinished."""
-    last = [checkpoint for folder in work.glob("*/checkpoints") for checkpoint in CheckpointFolder(folder).whole()[-1:]]
-    last = [checkpoint for checkpoint in last if f"{checkpoint.about.get('method')}/{checkpoint.about.get('variant')}" == named]
+    latest = [
+        checkpoint for folder in work.glob("*/checkpoints") for checkpoint in CheckpointFolder(folder).list_complete()[-1:]
+    ]
+    latest = [
+        checkpoint for checkpoint in latest if f"{checkpoint.about.get('method')}/{checkpoint.about.get('variant')}" == named
+    ]
     # Checkpoints of earlier versions do not record whether training has ended.
-    ended = [checkpoint for checkpoint in last if checkpoint.about.get("ended", True)]
-    if last and not ended:
-        run = last[0].folder.parent.parent.name
+    finished = [checkpoint for checkpoint in latest if checkpoint.about.get("ended", True)]
+    if latest and not finished:
+        run = latest[0].folder.parent.parent.name
         raise UserError(
-            f"{named}: no run of it in this store has ended; {run} is at step {last[0].step}. Wait for it, continue it with "
+            f"{named}: no run of it in this store has ended; {run} is at step {latest[0].step}. Wait for it, continue it with "
             f"--resume, or use it as it is by its id: {run}"
         )
-    newest = max(ended, key=lambda checkpoint: checkpoint.folder.stat().st_mtime, default=None)
+    newest = max(finished, key=lambda checkpoint: checkpoint.folder.stat().st_mtime, default=None)
     return CheckpointFolder(newest.folder.parent) if newest else None
 
 
-def _existing(named: str) -> Path:
+def _require_checkpoint_folder(named: str) -> Path:
     path = Path(named).expanduser()
     if not path.is_dir():
         raise UserError(

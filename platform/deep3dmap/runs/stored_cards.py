@@ -14,23 +14,23 @@ from deep3dmap.runs.suite_file import read_suite_file
 
 def write_cards(store: ResultStore, plans: Iterable[RunPlan]) -> None:
     """Write the card of each method, dataset and suite of `plans`."""
-    listed = list(plans)
-    for name, version in sorted({(plan.method, plan.method_version) for plan in listed}):
+    plan_list = list(plans)
+    for name, version in sorted({(plan.method, plan.method_version) for plan in plan_list}):
         store.write_card("method", name, version, {**card_page(methods, name), "readme": readme(methods, name)})
-    for name, version in sorted({(plan.dataset, plan.dataset_version) for plan in listed}):
+    for name, version in sorted({(plan.dataset, plan.dataset_version) for plan in plan_list}):
         store.write_card("dataset", name, version, card_page(datasets, name))
-    for name, number in sorted({(plan.suite, plan.protocol_version) for plan in listed if _has_card(plan.suite)}):
+    for name, number in sorted({(plan.suite, plan.protocol_version) for plan in plan_list if _has_card(plan.suite)}):
         page = {"name": name, "card": suites.load(name).card.as_dict(), "readme": readme(suites, name)}
         store.write_card("suite", name, str(number), {**page, "quoted": as_page(quoted_values(name))})
 
 
 def quoted_values(suite: str) -> list[Quoted]:
     """Return the published values in a suite.yaml; raises UserError for one that is not a metric of the suite."""
-    file, described = read_suite_file(suite)
-    found, metrics = read_quoted(described.get("quoted", []), file), {metric.name for metric in suites.load(suite).card.metrics}
-    for one in found:
-        if one.metric not in metrics:
-            raise unknown(f"metric of a quoted value in {file}", one.metric, metrics)
+    file, content = read_suite_file(suite)
+    found, metrics = read_quoted(content.get("quoted", []), file), {metric.name for metric in suites.load(suite).card.metrics}
+    for value in found:
+        if value.metric not in metrics:
+            raise unknown(f"metric of a quoted value in {file}", value.metric, metrics)
     return found
 
 

@@ -15,7 +15,7 @@ from deep3dmap.runs.preparation import prepare_data
 from deep3dmap.runs.result_rows import Outcome, curve_rows, curves_of, run_row
 from deep3dmap.runs.retrying_store import RetryingStore
 from deep3dmap.runs.run_plan import RunPlan
-from deep3dmap.train.checkpoint_places import keep_checkpoint
+from deep3dmap.train.checkpoint_places import store_checkpoint
 from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.engine import train
 from deep3dmap.train.failures import status_of
@@ -36,28 +36,28 @@ class TrainingRun:
 
     def steps_taken(self) -> int | None:
         """Return the step of the newest complete checkpoint, or None if there is none."""
-        whole = CheckpointFolder(self.folder / "checkpoints").whole()
-        return whole[-1].step if whole else None
+        complete = CheckpointFolder(self.folder / "checkpoints").list_complete()
+        return complete[-1].step if complete else None
 
-    def carry_out(self, store: ResultStore, anew: bool = False) -> dict[str, Any]:
+    def execute(self, store: ResultStore, restart: bool = False) -> dict[str, Any]:
         """Train, write the row and the curves, and return the outcome. A failure is recorded as a row, then raised.
 
-        anew: discard the results of an earlier training. Raises UserError, without discarding anything, if another process is
-        working on the run.
+        restart: discard the results of an earlier training. Raises UserError, without discarding anything, if another process
+        is working on the run.
         """
         store = RetryingStore(store.uri)
         with store.lease([self.plan.run_id]) as lease:
             if self.plan.run_id in lease.refused:
                 raise UserError(f"{self.plan.title}: {lease.refused[self.plan.run_id]} is already working on this run")
-            if anew:
+            if restart:
                 shutil.rmtree(self.folder, ignore_errors=True)
             # Determine the attempt number under the lease: its previous holder may have written an attempt.
-            told = self._carry_out(store, store.next_attempt(self.plan.run_id))
+            outcome = self._train_and_record(store, store.next_attempt(self.plan.run_id))
             if lost := lease.describe_lost_runs():
                 to_stderr(lost)
-            return told
+            return outcome
 
-    def _carry_out(self, store: ResultStore, attempt: int) -> dict[str, Any]:
+    def _train_and_record(self, store: ResultStore, attempt: int) -> dict[str, Any]:
         # The device and memory of this process are not those of the training.
         outcome = Outcome(started_at=datetime.now(UTC), device="", peak_ram_mb=0.0, peak_gpu_mb=0.0)
         prepare_data([self.plan])
@@ -71,11 +71,11 @@ class TrainingRun:
         outcome.train_s, outcome.steps, outcome.cut_short = summary.seconds, summary.steps, summary.cut_short
         outcome.device, outcome.parameters = summary.device, summary.parameters
         outcome.peak_ram_mb, outcome.peak_gpu_mb = summary.peak_ram_mb, summary.peak_gpu_mb
-        outcome.checkpoint_uri = keep_checkpoint(best.folder, store, self.plan.run_id) if best else ""
+        outcome.checkpoint_uri = store_checkpoint(best.folder, store, self.plan.run_id) if best else ""
         self._write(store, attempt, outcome, summary.metrics)
-        return self._described(summary, outcome)
+        return self._summarise(summary, outcome)
 
-    def _described(self, summary: TrainingSummary, outcome: Outcome) -> dict[str, Any]:
+    def _summarise(self, summary: TrainingSummary, outcome: Outcome) -> dict[str, Any]:
         return {
             "run_id": self.plan.run_id,
             "steps": summary.steps,

@@ -21,7 +21,7 @@ from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.curve_writer import read_curves
 from deep3dmap.train.resources import peak_ram_mb
 from deep3dmap.train.scene_fits import scene_folder
-from deep3dmap.train.state_copies import copied
+from deep3dmap.train.state_copies import copy_state
 
 STEPS = 2
 # Relative to the size of the updates.
@@ -52,13 +52,13 @@ def check_interface(subject: Subject) -> str:
 
 def check_training(subject: Subject) -> str:
     """Two training steps yield finite losses and change the weights."""
-    before = _flat(subject.build())
+    before = _copy_weights(subject.build())
     method, summary = subject.train("training", STEPS)
     if not subject.learns:
         return "does not train on a dataset"
     curve = [row["value"] for row in read_curves(subject.folder / "training" / "curves.jsonl") if row["name"] == "loss"]
     _require(bool(np.isfinite(curve).all()) if curve else summary.steps > 0, f"losses {curve} after {summary.steps} steps")
-    _require(not _equal(before, _flat(method)), "the state did not change in two steps")
+    _require(not _equal(before, _copy_weights(method)), "the state did not change in two steps")
     return f"{summary.steps} steps, loss {', '.join(f'{value:.4g}' for value in curve)}"
 
 
@@ -72,7 +72,7 @@ def check_reconstruction(subject: Subject) -> str:
     promised = {"frame": subject.card.frame, "gauge": subject.card.gauge}
     broken = [name for name, value in promised.items() if value and getattr(result, name) != value]
     _require(not broken, f"the card promises {promised}, but the reconstruction has a different {', '.join(broken)}")
-    again = _saved_and_loaded(result, subject.folder / "reconstruction")
+    again = _save_and_load(result, subject.folder / "reconstruction")
     _require(again.produced() == result.produced(), "saving and loading loses parts")
     return f"{', '.join(result.produced())} in {result.frame} frame, {result.unit}"
 
@@ -84,16 +84,18 @@ def check_save_load(subject: Subject) -> str:
     state = CheckpointFolder(subject.folder / "training" / "checkpoints").newest()
     _require(state is not None, "training left no complete checkpoint")
     other.load_state_dict(state[1]["method"])  # type: ignore[index]
-    _same(subject.reconstruct(method), subject.reconstruct(other), "after save and load")
+    _require_equal_reconstructions(subject.reconstruct(method), subject.reconstruct(other), "after save and load")
     return "bit for bit"
 
 
 def check_determinism(subject: Subject) -> str:
     """The same seed results in the same weights, reconstruction and renderings."""
     first, second = (subject.train(name, STEPS)[0] for name in ("first", "second"))
-    _require(_equal(_flat(first), _flat(second)), "two runs with the same seed ended in different states")
-    _same(subject.reconstruct(first), subject.reconstruct(second), "between two runs with the same seed")
-    _same_views(subject, first, second)
+    _require(_equal(_copy_weights(first), _copy_weights(second)), "two runs with the same seed ended in different states")
+    _require_equal_reconstructions(
+        subject.reconstruct(first), subject.reconstruct(second), "between two runs with the same seed"
+    )
+    _require_equal_views(subject, first, second)
     return "bit for bit"
 
 
@@ -101,12 +103,12 @@ def check_fit(subject: Subject) -> str:
     """A fit to a scene has finite losses and changes the state; an interrupted and resumed fit ends in the identical state."""
     if not subject.fits:
         return "is not optimised per scene"
-    start, unbroken = _flat(subject.build()), _flat(subject.fitted("fit-unbroken"))
+    start, unbroken = _copy_weights(subject.build()), _copy_weights(subject.fitted("fit-unbroken"))
     losses = _loss_curve(scene_folder(subject.folder / "fit-unbroken", SCENE))
     _require(bool(losses) and bool(np.isfinite([loss for _, loss in losses]).all()), f"losses of the fit: {losses}")
     _require(not _equal(start, unbroken), "the state did not change in a fit")
     subject.fitted("fit-resumed", stop_after=len(losses) // 2)
-    _require(_equal(unbroken, _flat(subject.fitted("fit-resumed"))), "a resumed fit ends in a different state")
+    _require(_equal(unbroken, _copy_weights(subject.fitted("fit-resumed"))), "a resumed fit ends in a different state")
     resumed = _loss_curve(scene_folder(subject.folder / "fit-resumed", SCENE))
     _require(losses == resumed, f"the loss curves of the fit differ: {losses} and {resumed}")
     return f"bit for bit over {len(losses)} steps"
@@ -120,7 +122,7 @@ def check_resume(subject: Subject) -> str:
     # Interrupt the run instead of reducing its budget, because the schedule may depend on the budget.
     subject.train("resumed", 2 * STEPS, stop_after=STEPS)
     resumed, summary = subject.train("resumed", 2 * STEPS)
-    _require(_equal(_flat(unbroken), _flat(resumed)), "the state differs from that of an uninterrupted run")
+    _require(_equal(_copy_weights(unbroken), _copy_weights(resumed)), "the state differs from that of an uninterrupted run")
     curves = [_loss_curve(subject.folder / name) for name in ("unbroken", "resumed")]
     _require(curves[0] == curves[1], f"the loss curves differ: {curves[0]} and {curves[1]}")
     return f"bit for bit over {summary.steps} steps"
@@ -140,7 +142,7 @@ def check_workers(subject: Subject) -> str:
     from deep3dmap.train.trainer import train_on_workers
 
     ray_runtime.connect(cpus=4)
-    start, depends = _flat(subject.build()), _depends_on_worker(subject.build())  # type: ignore[arg-type]
+    start, depends = _copy_weights(subject.build()), _depends_on_worker(subject.build())  # type: ignore[arg-type]
     # Two workers first: if training with several workers fails, the run with one is not needed.
     runs = ((2, 1), (2, 1)) if depends else ((2, 1), (1, 1), (2, 2))
     updates = []
@@ -192,8 +194,8 @@ def _depends_on_worker(module: torch.nn.Module) -> bool:
     return getattr(module, "draws", False) or any(isinstance(part, layers) for part in module.modules())
 
 
-def _flat(method: Method) -> dict[str, Any]:
-    return copied(method.state_dict())
+def _copy_weights(method: Method) -> dict[str, Any]:
+    return copy_state(method.state_dict())
 
 
 def _equal(first: dict[str, Any], second: dict[str, Any]) -> bool:
@@ -215,30 +217,30 @@ def _relative_distance(first: dict[str, torch.Tensor], second: dict[str, torch.T
     size = sum(float(change.square().sum()) for change in first.values())
     if not size:
         return 0.0 if all(not change.any() for change in second.values()) else float("inf")
-    apart = {name: float((change - second[name]).square().sum()) for name, change in first.items()}
+    distances = {name: float((change - second[name]).square().sum()) for name, change in first.items()}
     # A tensor whose gradient consists of rounding errors, such as a bias before a norm, only counts in the sum.
     counting = [name for name, change in first.items() if float(change.square().sum()) > 1e-4 * size]
-    single = max((apart[name] / float(first[name].square().sum()) for name in counting), default=0.0)
-    return float(max(sum(apart.values()) / size, single) ** 0.5)
+    single = max((distances[name] / float(first[name].square().sum()) for name in counting), default=0.0)
+    return float(max(sum(distances.values()) / size, single) ** 0.5)
 
 
 def _loss_curve(folder: Path) -> list[tuple[int, float]]:
     return [(row["step"], row["value"]) for row in read_curves(folder / "curves.jsonl") if row["name"] == "loss"]
 
 
-def _saved_and_loaded(result: Reconstruction, folder: Path) -> Reconstruction:
+def _save_and_load(result: Reconstruction, folder: Path) -> Reconstruction:
     result.save(folder)
     return Reconstruction.load(folder)
 
 
-def _same(first: Reconstruction, second: Reconstruction, when: str) -> None:
+def _require_equal_reconstructions(first: Reconstruction, second: Reconstruction, when: str) -> None:
     for name in first.produced():
         a, b = getattr(first, name), getattr(second, name)
-        same = _SAME.get(name, _same_array)(a, b)
+        same = _COMPARISONS.get(name, _same_array)(a, b)
         _require(same, f"`{name}` differs {when}")
 
 
-def _same_views(subject: Subject, first: Method, second: Method) -> None:
+def _require_equal_views(subject: Subject, first: Method, second: Method) -> None:
     """Compare the renderings of the same scene by two methods."""
     a, b = subject.rendered(first), subject.rendered(second)
     same = a is None or b is None or np.array_equal(a.images, b.images)
@@ -262,4 +264,4 @@ def _same_mesh(first: Mesh, second: Mesh) -> bool:
     return np.array_equal(first.vertices, second.vertices) and np.array_equal(first.faces, second.faces)
 
 
-_SAME: dict[str, Callable[[Any, Any], bool]] = {"mesh": _same_mesh, "cameras": _same_cameras}
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {"mesh": _same_mesh, "cameras": _same_cameras}

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from deep3dmap.config.compose import ComposedRun, Layer, compose_run, layer_of
-from deep3dmap.config.plugins import working
+from deep3dmap.config.plugins import list_working
 from deep3dmap.config.variants import variants
 from deep3dmap.core.card import MethodCard
 from deep3dmap.core.dataset import Dataset, Sample
@@ -71,11 +71,11 @@ class Subject:
 
     def composed(self, overrides: tuple[str, ...] = (), **trainer: Any) -> ComposedRun:
         """Compose a run of the variant under test with additional overrides and values for the trainer section."""
-        asked = (overrides, *sorted(trainer.items()))
-        if asked not in self._composed:
-            self._composed[asked] = self._compose(overrides, trainer)
+        request = (overrides, *sorted(trainer.items()))
+        if request not in self._composed:
+            self._composed[request] = self._compose(overrides, trainer)
         # Cached, because the checks request the same few runs dozens of times, and Hydra takes 0.1 s for each.
-        found = self._composed[asked]
+        found = self._composed[request]
         return replace(found, config=deepcopy(found.config))
 
     def _compose(self, overrides: tuple[str, ...], trainer: dict[str, Any]) -> ComposedRun:
@@ -116,13 +116,13 @@ class Subject:
         run: name of the folder for the fit's checkpoints, from which it resumes; "" = a temporary folder. stop_after: interrupt
         the fit after this many steps, 0 = never.
         """
-        return self._met(method, run, stop_after)[0]
+        return self._run_reconstruction(method, run, stop_after)[0]
 
     def rendered(self, method: Method) -> Views | None:
         """Render the test sample as in a benchmark, while the method is fitted to it; None if it cannot be rendered."""
-        return self._met(method, cameras=self.cameras())[1]
+        return self._run_reconstruction(method, cameras=self.cameras())[1]
 
-    def _met(
+    def _run_reconstruction(
         self, method: Method, run: str = "", stop_after: int = 0, cameras: Sequence[Camera] = ()
     ) -> tuple[Reconstruction, Views | None]:
         mapping, views = dict(self.composed().config["inputs"]), None
@@ -158,9 +158,9 @@ def smallest_dataset(card: MethodCard) -> str:
     Only the datasets in `card.tried_on` are considered, if there are any. Raises UserError if no dataset has all keys.
     """
     needed = {*card.consumes, *card.trains_on}
-    for name in card.tried_on or working(datasets):
-        described = datasets.load(name).card
-        if not described.needs_root and needed <= set(described.provides):
+    for name in card.tried_on or list_working(datasets):
+        dataset_card = datasets.load(name).card
+        if not dataset_card.needs_root and needed <= set(dataset_card.provides):
             known = variants(datasets, name)
             return f"{name}/{next(variant for variant in SMALL_VARIANTS if variant in known)}"
     raise UserError(f"no embedded dataset provides {sorted(needed)}; specify one with dataset=NAME/VARIANT")

@@ -13,7 +13,7 @@ import torch
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.frameworks.saved_checkpoints import SCHEMA_VERSION, Checkpoint, read_checkpoint
-from deep3dmap.train.retry import retried
+from deep3dmap.train.retry import call_with_retries
 
 # Newest checkpoints to keep besides the best one: if the last is damaged, the one before it is used.
 KEPT = 2
@@ -41,17 +41,19 @@ class CheckpointFolder:
             "state_sha256": hashlib.sha256(data).hexdigest(),
         }
         final = self.folder / f"step_{step:09d}"
-        self._drop_half_written()
+        self._delete_incomplete()
         try:
-            retried(lambda: _write_whole(final, {"state.pt": data, "checkpoint.json": json.dumps(full, indent=1).encode()}))
+            call_with_retries(
+                lambda: _write_atomically(final, {"state.pt": data, "checkpoint.json": json.dumps(full, indent=1).encode()})
+            )
         except OSError as error:
             raise UserError(
                 f"{self.folder}: cannot write the checkpoint of step {step}: {error.strerror}; free space or change results="
             ) from error
-        self._drop_all_but_best_and_newest()
+        self._delete_superseded()
         return Checkpoint(final, full)
 
-    def whole(self) -> list[Checkpoint]:
+    def list_complete(self) -> list[Checkpoint]:
         """Return the readable checkpoints, oldest first."""
         found = []
         for folder in sorted(self.folder.glob("step_*")):
@@ -66,7 +68,7 @@ class CheckpointFolder:
 
         Raises UserError if there are checkpoints but all are damaged, because starting over would discard the training.
         """
-        for checkpoint in reversed(self.whole()):
+        for checkpoint in reversed(self.list_complete()):
             try:
                 return checkpoint, checkpoint.state()
             except (UserError, OSError) as error:
@@ -77,24 +79,24 @@ class CheckpointFolder:
 
     def best(self) -> Checkpoint | None:
         """Return the checkpoint with the lowest score, or the last one if none has a score."""
-        checkpoints = self.whole()
+        checkpoints = self.list_complete()
         scored = [c for c in checkpoints if c.about["score"] is not None]
         return min(scored, key=lambda c: (c.about["score"], -c.step)) if scored else (checkpoints[-1] if checkpoints else None)
 
-    def _drop_half_written(self) -> None:
+    def _delete_incomplete(self) -> None:
         """Delete incomplete checkpoints of a killed process. A run has a single writer, this process."""
-        for left in self.folder.glob(".writing_*"):
-            shutil.rmtree(left, ignore_errors=True)
+        for folder in self.folder.glob(".writing_*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
-    def _drop_all_but_best_and_newest(self) -> None:
-        checkpoints = self.whole()
+    def _delete_superseded(self) -> None:
+        checkpoints = self.list_complete()
         best = self.best()
         for checkpoint in checkpoints[:-KEPT]:
             if best is not None and checkpoint.folder != best.folder:
                 shutil.rmtree(checkpoint.folder, ignore_errors=True)
 
 
-def _write_whole(final: Path, files: Mapping[str, bytes]) -> None:
+def _write_atomically(final: Path, files: Mapping[str, bytes]) -> None:
     """Write a folder of files under a temporary name, then rename it."""
     temporary = final.with_name(f".writing_{final.name}_{os.getpid()}")
     try:

@@ -19,18 +19,18 @@ class CurveWriter:
 
     def __init__(self, file: Path, resume_step: int, flush_every_s: float = 2.0) -> None:
         self.file, self.flush_every_s = file, flush_every_s
-        kept = [row for row in read_curves(file) if row["step"] <= resume_step]
-        with self._refusals_told():
+        kept_rows = [row for row in read_curves(file) if row["step"] <= resume_step]
+        with self._reporting_write_errors():
             file.parent.mkdir(parents=True, exist_ok=True)
             temporary = file.with_suffix(".tmp")
-            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept_rows))
             temporary.replace(file)
             self._stream = file.open("a")
         self._flushed = time.monotonic()
 
     def add(self, step: int, seconds: float, values: Mapping[str, float]) -> None:
         """Append one point of each named curve."""
-        with self._refusals_told():
+        with self._reporting_write_errors():
             for name, value in values.items():
                 point = {"step": step, "seconds": round(seconds, 3), "name": name, "value": value}
                 self._stream.write(json.dumps(point) + "\n")
@@ -39,17 +39,17 @@ class CurveWriter:
 
     def flush(self) -> None:
         """Flush buffered points to the operating system."""
-        with self._refusals_told():
+        with self._reporting_write_errors():
             self._stream.flush()
         self._flushed = time.monotonic()
 
     def close(self) -> None:
         """Flush and close the file."""
-        with self._refusals_told():
+        with self._reporting_write_errors():
             self._stream.close()
 
     @contextmanager
-    def _refusals_told(self) -> Iterator[None]:
+    def _reporting_write_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:

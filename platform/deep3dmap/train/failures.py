@@ -53,11 +53,11 @@ def workers_failure(error: Exception, asked: str, restarts: int) -> Exception:
     from ray.exceptions import OutOfMemoryError
     from ray.train.v2._internal.exceptions import InsufficientClusterResourcesError, WorkerGroupStartupTimeoutError
 
-    from deep3dmap.train.placement import described_nodes
+    from deep3dmap.train.placement import describe_nodes
 
     cause = getattr(error, "controller_failure", None)
     if isinstance(cause, WorkerGroupStartupTimeoutError | InsufficientClusterResourcesError):
-        return NoResourcesError(f"no resources: asked for {asked}; there is {described_nodes()}, and none became free in time")
+        return NoResourcesError(f"no resources: asked for {asked}; there is {describe_nodes()}, and none became free in time")
     if _any_is(getattr(error, "worker_failures", {}).values(), (OutOfMemoryError, MemoryError)):
         return MemoryError(f"a worker ran out of memory {restarts + 1} times, most recently: {error}")
     return RuntimeError(f"training failed after {restarts} restarts: {error}")

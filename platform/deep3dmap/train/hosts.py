@@ -22,23 +22,23 @@ class TuneTrialHost:
     def __init__(self, device: str, report_every_s: float = 3.0, stop_file: Path | None = None) -> None:
         self.device = choose_device(device)
         self._report_every_s, self._reported, self._stop_file = report_every_s, -math.inf, stop_file
-        self._asked_to_stop = False
+        self._stop_requested = False
         self.last: dict[str, float] = {}
 
     def report(self, metrics: Mapping[str, float]) -> None:
         """Report metrics to Tune, at most once every few seconds. Tune has decided about the trial when this returns."""
         self.last = dict(metrics)
         if time.monotonic() - self._reported >= self._report_every_s:
-            self._tell(self.last)
+            self._send_to_tune(self.last)
             self._reported = time.monotonic()
         # Checked here rather than at every step, because the scheduler decides when it receives an evaluation.
-        self._asked_to_stop = self._stop_file is not None and self._stop_file.exists()
+        self._stop_requested = self._stop_file is not None and self._stop_file.exists()
 
     def should_stop(self) -> bool:
         """Return whether the scheduler requested an early stop; never the case in a benchmark."""
-        return self._asked_to_stop
+        return self._stop_requested
 
-    def _tell(self, metrics: dict[str, float]) -> None:
+    def _send_to_tune(self, metrics: dict[str, float]) -> None:
         from ray import tune
 
         tune.report(metrics)
@@ -54,7 +54,7 @@ class RayTrainHost:
         context = ray.train.get_context()
         self.rank, self.world_size = context.get_world_rank(), context.get_world_size()
         self.device = torch.device(get_device()) if device == "auto" else choose_device(device)
-        self._stop_file, self._asked_to_stop = stop_file, False
+        self._stop_file, self._stop_requested = stop_file, False
 
     def report(self, metrics: Mapping[str, float]) -> None:
         """Report metrics to Ray Train; called on every rank."""
@@ -66,11 +66,11 @@ class RayTrainHost:
             found = torch.tensor(float(self._stop_file.exists()), device=self.device)
             if self.world_size > 1:
                 torch.distributed.broadcast(found, 0)
-            self._asked_to_stop = bool(found)
+            self._stop_requested = bool(found)
 
     def should_stop(self) -> bool:
         """Return whether the scheduler of a sweep requested an early stop."""
-        return self._asked_to_stop
+        return self._stop_requested
 
 
 def choose_device(name: str) -> torch.device:

@@ -16,7 +16,7 @@ from deep3dmap.core.registry import methods
 from deep3dmap.frameworks import Host, LoopSettings
 from deep3dmap.train import stage_marks
 from deep3dmap.train.arithmetic import set_arithmetic
-from deep3dmap.train.progress import tell
+from deep3dmap.train.progress import report_activity
 from deep3dmap.train.scene_fits import SceneFits, fit_settings
 from deep3dmap.train.seeding import seed_everything
 from deep3dmap.train.session import Scorer, TrainingSession, TrainingSummary
@@ -94,7 +94,7 @@ class TrainingJob:
 def train_here(job: TrainingJob, host: Host, scorer: Scorer | None = None) -> tuple[Method, TrainingSummary]:
     """Train in this process as one worker; returns the method, on the host's device. scorer: adds metrics to validations."""
     set_arithmetic(job.trainer)
-    tell("building the method and opening the data")
+    report_activity("building the method and opening the data")
     stage_marks.mark("method and data")
     method = job.build_method()
     learns = job.trains
@@ -107,7 +107,7 @@ def train_here(job: TrainingJob, host: Host, scorer: Scorer | None = None) -> tu
     loop = WatchedLoop(host, job.settings(), training, validation)
     if isinstance(method, torch.nn.Module):
         method.to(host.device)
-    tell("training")
+    report_activity("training")
     stage_marks.mark("training")
     session = TrainingSession(method, loop, Path(job.folder), job.about(), scorer)
     session.learns = learns

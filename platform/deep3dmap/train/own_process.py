@@ -25,25 +25,25 @@ class OwnProcess:
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
         self._early: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `end`)
-        self._outcome, telling = os.pipe()
+        self._outcome, outcome_fd = os.pipe()
         paths = [path for path in sys.path if path]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": str(threads)}
         if "OMP_NUM_THREADS" in os.environ:
             environment["OMP_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"]
         self.process = subprocess.Popen(
             # -P: the working folder is on the child's path only if it is on the path of this process.
-            [sys.executable, "-P", "-m", "deep3dmap.train.training_process", str(telling)],
+            [sys.executable, "-P", "-m", "deep3dmap.train.training_process", str(outcome_fd)],
             stdin=subprocess.PIPE,
             stdout=self._early,
             stderr=self._early,
             env=environment,
-            pass_fds=(telling,),
+            pass_fds=(outcome_fd,),
             # Ctrl-C in the terminal then reaches only the command, which ends the child.
             start_new_session=True,
         )
-        os.close(telling)
+        os.close(outcome_fd)
 
-    def begin(self, job: "TrainingJob", storage: Path | None) -> None:
+    def send_job(self, job: "TrainingJob", storage: Path | None) -> None:
         """Send the job to the process. storage: folder for Ray's files, None if the job does not train on Ray."""
         assert self.process.stdin is not None
         order = {"job": asdict(job), "storage": storage, "threads": None if "OMP_NUM_THREADS" in os.environ else self.threads}
@@ -57,10 +57,10 @@ class OwnProcess:
         if not select.select([self._outcome], [], [], wait_s)[0]:
             return None
         with os.fdopen(os.dup(self._outcome), "rb") as stream:
-            told: dict[str, Any] = pickle.load(stream)
-        return told
+            result: dict[str, Any] = pickle.load(stream)
+        return result
 
-    def last_words(self) -> str:
+    def startup_output(self) -> str:
         """Return the last lines that the process printed before it received its job."""
         self._early.seek(0)
         return "\n".join(self._early.read().decode(errors="replace").strip().splitlines()[-_LAST_LINES:])
@@ -81,7 +81,7 @@ class OwnProcess:
 _prepared: list[OwnProcess] = []
 
 
-def fitting(threads: int) -> OwnProcess:
+def get_process(threads: int) -> OwnProcess:
     """Return a process with `threads` threads: the prepared one if it matches, else a new one."""
     while _prepared:
         process = _prepared.pop()

@@ -33,23 +33,25 @@ def shortage(bundle: Mapping[str, float], count: int = 1, nodes: Sequence[Mappin
 
     nodes: total resources of each node, used or not (default: queried from Ray).
     """
-    there = alive_nodes() if nodes is None else nodes
-    wanted = {kind: amount for kind, amount in bundle.items() if amount}
-    if sum(_fits(wanted, node) for node in there) >= count:
+    available = alive_nodes() if nodes is None else nodes
+    requested = {kind: amount for kind, amount in bundle.items() if amount}
+    if sum(_fits(requested, node) for node in available) >= count:
         return ""
-    return f"no resources: asked for {described(wanted, count)}; there is {described_nodes(there)}"
+    return f"no resources: asked for {describe_bundle(requested, count)}; there is {describe_nodes(available)}"
 
 
-def described(bundle: Mapping[str, float], count: int = 1) -> str:
+def describe_bundle(bundle: Mapping[str, float], count: int = 1) -> str:
     """Return a description of `count` bundles."""
     text = ", ".join(f"{amount:g} {kind}" for kind, amount in bundle.items() if amount)
     return f"{count} x ({text})" if count > 1 else text
 
 
-def described_nodes(nodes: Sequence[Mapping[str, float]] | None = None) -> str:
+def describe_nodes(nodes: Sequence[Mapping[str, float]] | None = None) -> str:
     """Return a description of the total resources of each node."""
-    there = alive_nodes() if nodes is None else nodes
-    each = [described({kind: amount for kind, amount in node.items() if _counts(kind)}) or "nothing" for node in there]
+    available = alive_nodes() if nodes is None else nodes
+    each = [
+        describe_bundle({kind: amount for kind, amount in node.items() if _counts(kind)}) or "nothing" for node in available
+    ]
     return "; ".join(f"on node {i}: {text}" for i, text in enumerate(each, 1)) or "no node"
 
 
@@ -68,10 +70,10 @@ def gpus_per_worker(job: "TrainingJob") -> float:
         return 0.0
     from torch.nn import Module
 
-    return 1.0 if issubclass(methods.load(job.method), Module) and _gpus_there() else 0.0
+    return 1.0 if issubclass(methods.load(job.method), Module) and _has_gpus() else 0.0
 
 
-def _gpus_there() -> bool:
+def _has_gpus() -> bool:
     import ray
     import torch
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 # Environment variable with the file to which this process writes its progress, for the command that waits for it.
-TOLD_IN = "DEEP3DMAP_PROGRESS"
+PROGRESS_FILE = "DEEP3DMAP_PROGRESS"
 
 
 class Progress:
@@ -20,8 +20,8 @@ class Progress:
 
     def __init__(self, total_steps: int, max_seconds: float, enabled: bool | None = None) -> None:
         self.total_steps, self.max_seconds = total_steps, max_seconds
-        self._told = bool(os.environ.get(TOLD_IN)) and enabled is not False
-        self.enabled = (self._told or sys.stderr.isatty()) if enabled is None else enabled
+        self._to_file = bool(os.environ.get(PROGRESS_FILE)) and enabled is not False
+        self.enabled = (self._to_file or sys.stderr.isatty()) if enabled is None else enabled
         self._shown = 0.0
         self._line = ProgressLine()
 
@@ -31,8 +31,8 @@ class Progress:
         if not self.enabled or now - self._shown < 0.5:
             return
         self._shown = now
-        if self._told:
-            tell(self.line(step, seconds, values))
+        if self._to_file:
+            report_activity(self.line(step, seconds, values))
         else:
             self._line.show(self.line(step, seconds, values))
 
@@ -58,9 +58,9 @@ class Progress:
         return f"{left // 60}:{left % 60:02d} left"
 
 
-def tell(text: str) -> None:
+def report_activity(text: str) -> None:
     """Report the current activity to the command that waits for this process, if any."""
-    place = os.environ.get(TOLD_IN)
+    place = os.environ.get(PROGRESS_FILE)
     if not place:
         return
     try:
@@ -74,8 +74,8 @@ def tell(text: str) -> None:
 
 def announce(text: str) -> None:
     """Announce what starts now, to the command that waits for this process, or to stderr if there is none."""
-    if os.environ.get(TOLD_IN):
-        tell(text)
+    if os.environ.get(PROGRESS_FILE):
+        report_activity(text)
     else:
         print(text, file=sys.stderr, flush=True)
 

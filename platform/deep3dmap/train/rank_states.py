@@ -10,11 +10,11 @@ from deep3dmap.core.method import Method
 
 def rank_states(method: Method, world_size: int) -> list[dict[str, Any]]:
     """Return the states of all workers, ordered by rank, on worker 0; the others get an empty list."""
-    own = method.rank_state_dict()
+    local_state = method.rank_state_dict()
     if world_size == 1:
-        return [own]
+        return [local_state]
     gathered: list[Any] | None = [None] * world_size if torch.distributed.get_rank() == 0 else None
-    torch.distributed.gather_object(own, gathered)
+    torch.distributed.gather_object(local_state, gathered)
     return gathered or []
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from deep3dmap.core.errors import UserError
 
 # The path of a Unix socket has at most 107 bytes, and Ray appends about 65.
-_LONGEST = 40
+_MAX_PATH_LENGTH = 40
 
 
 def session_folder() -> Path:
     """Return the folder of this user's Ray sessions, created if missing; raises UserError if it belongs to another user."""
-    place = Path(tempfile.gettempdir()) / f"deep3dmap-{os.getuid()}"
-    folder = place if len(str(place)) <= _LONGEST else Path("/tmp") / place.name
+    base = Path(tempfile.gettempdir()) / f"deep3dmap-{os.getuid()}"
+    folder = base if len(str(base)) <= _MAX_PATH_LENGTH else Path("/tmp") / base.name
     make_private(folder)
     # Ray makes its own folder accessible to everyone, so it gets a subfolder.
     return folder / "ray"
@@ -41,8 +41,8 @@ def private_token() -> None:
         return
     named = os.environ.get("RAY_AUTH_TOKEN_PATH")
     file = Path(named) if named else Path.home() / ".ray" / "auth_token"
-    is_told = file.exists()
-    if is_told:
+    token_exists = file.exists()
+    if token_exists:
         about = file.stat()
         if about.st_uid == os.getuid() and not about.st_mode & 0o077:
             return
@@ -50,10 +50,10 @@ def private_token() -> None:
             raise UserError(f"{file}: others can read Ray's token; write a new token to it and run `chmod 600 {file}`")
     elif named:
         return
-    _write(file, secrets.token_hex(32), over=is_told)
+    _write(file, secrets.token_hex(32), overwrite=token_exists)
 
 
-def _write(file: Path, token: str, over: bool) -> None:
+def _write(file: Path, token: str, overwrite: bool) -> None:
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -61,17 +61,17 @@ def _write(file: Path, token: str, over: bool) -> None:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as stream:
             stream.write(token)
-        if over:
+        if overwrite:
             temporary.replace(file)
         else:
-            _put(temporary, file)
+            _move_into_place(temporary, file)
     except OSError as error:
         raise UserError(
             f"{file}: cannot write Ray's token: {error.strerror}; set RAY_AUTH_TOKEN_PATH to a file you can write"
         ) from error
 
 
-def _put(temporary: Path, file: Path) -> None:
+def _move_into_place(temporary: Path, file: Path) -> None:
     """Move the file into place, unless another command started at the same time did so first: its token is then used."""
     try:
         os.link(temporary, file)

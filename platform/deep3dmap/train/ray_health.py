@@ -30,26 +30,26 @@ class RayHealth:
     def lost(self) -> str:
         """Return which vital process has disappeared, with the last lines of its error log if any, or "" if none has."""
         commands = self._commands()
-        gone = next((part for part in VITAL if part in self._seen and part not in commands), None)
-        if gone:
-            logs = self._seen[gone] or self.logs
-            words = _last_lines(logs / VITAL[gone]) if logs else ""
-            return f"Ray's {gone} has ended{words and f'; its last output {words}'}"
+        lost_part = next((part for part in VITAL if part in self._seen and part not in commands), None)
+        if lost_part:
+            logs = self._seen[lost_part] or self.logs
+            words = _last_lines(logs / VITAL[lost_part]) if logs else ""
+            return f"Ray's {lost_part} has ended{words and f'; its last output {words}'}"
         self._seen |= {part: _log_folder(commands[part]) for part in VITAL if part in commands}
         return ""
 
-    def waits_for(self) -> str:
+    def describe_delay(self) -> str:
         """Return a description of the processes that are stopped or missing, and the last error output of a worker, if any."""
-        there = self._there()
-        troubles = [f"Ray's {part} is stopped" for part, how in there.items() if how == STOPPED]
-        troubles += [f"Ray's {part} is not running" for part in PARTS if part not in there]
-        words = last_words(self.logs) if self.logs else ""
-        return "; ".join(troubles + ([words] if words else []))
+        running = self._running_parts()
+        problems = [f"Ray's {part} is stopped" for part, status in running.items() if status == STOPPED]
+        problems += [f"Ray's {part} is not running" for part in PARTS if part not in running]
+        words = last_worker_output(self.logs) if self.logs else ""
+        return "; ".join(problems + ([words] if words else []))
 
     def stopped(self) -> str:
         """Return which vital process is stopped, or "" if none is."""
-        there = self._there()
-        return next((f"Ray's {part} is stopped" for part in VITAL if there.get(part) == STOPPED), "")
+        running = self._running_parts()
+        return next((f"Ray's {part} is stopped" for part in VITAL if running.get(part) == STOPPED), "")
 
     @staticmethod
     def _commands() -> dict[str, str]:
@@ -59,19 +59,19 @@ class RayHealth:
         return {part: line for part, line in found.items() if line}
 
     @staticmethod
-    def _there() -> dict[str, str]:
+    def _running_parts() -> dict[str, str]:
         """Return {part: state} of the parts that run as descendants of this process."""
         lines = [(command(process), state(process)) for process in descendants()]
         found = {}
         for part, text in PARTS.items():
             # Several processes may have the same command line, as a parent passes it to its child.
-            states = [how for line, how in lines if text in line]
+            states = [status for line, status in lines if text in line]
             if states:
                 found[part] = STOPPED if STOPPED in states else states[0]
         return found
 
 
-def last_words(logs: Path) -> str:
+def last_worker_output(logs: Path) -> str:
     """Return the last lines of a Ray worker's error output, or "" if there is none."""
     files = sorted(logs.glob("worker-*.err"), key=lambda file: file.stat().st_mtime)
     # Contains the output of workers that end before they have registered with Ray; empty otherwise.

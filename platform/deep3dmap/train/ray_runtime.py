@@ -18,11 +18,11 @@ from typing import Any
 from deep3dmap.core.errors import UserError
 from deep3dmap.train import stage_marks
 from deep3dmap.train.processes import descendants, end_processes
-from deep3dmap.train.progress import TOLD_IN, announce
+from deep3dmap.train.progress import PROGRESS_FILE, announce
 from deep3dmap.train.ray_folder import private_token, session_folder
 from deep3dmap.train.ray_health import RayHealth
 from deep3dmap.train.start_limit import GIVEN_UP_AFTER, LIMIT, start_limit_s
-from deep3dmap.train.start_watch import StartClock, StartError, to_stderr, watched
+from deep3dmap.train.start_watch import StartClock, StartError, run_watched, to_stderr
 
 _ENVIRONMENT = {
     # Without this, Ray resolves localhost to the machine's external address and listens there.
@@ -78,7 +78,7 @@ def _join() -> Any:
     announce(f"{JOINING} {address}")
     clock = StartClock(f"the Ray of RAY_ADDRESS={address}", lambda: "is it running, and is its token known here?", to_stderr)
     try:
-        return watched(lambda: ray.init(log_to_driver=False, logging_level=logging.ERROR), clock.look)
+        return run_watched(lambda: ray.init(log_to_driver=False, logging_level=logging.ERROR), clock.check)
     except Exception as error:
         if isinstance(error, StartError):
             raise
@@ -98,15 +98,15 @@ def _start(cpus: int | None, dashboard: bool) -> Any:
     # The watcher would start a process per multi-worker training to check whether this machine is about to be preempted.
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     health, before = RayHealth(), set(descendants())
-    clock = StartClock("Ray to start", health.waits_for, to_stderr)
+    clock = StartClock("Ray to start", health.describe_delay, to_stderr)
 
-    def look() -> None:
-        if os.environ.get(TOLD_IN):
+    def check() -> None:
+        if os.environ.get(PROGRESS_FILE):
             # The supervising command watches instead.
             return
         if lost := health.lost():
             raise StartError(lost)
-        clock.look()
+        clock.check()
 
     def start() -> Any:
         return ray.init(
@@ -121,7 +121,7 @@ def _start(cpus: int | None, dashboard: bool) -> Any:
         )
 
     try:
-        context = watched(start, look, stays=True)
+        context = run_watched(start, check, keep_thread=True)
     except BaseException as error:
         # Ray may give up first, reporting only a timeout.
         seen = health.lost() or health.stopped()

@@ -112,11 +112,13 @@ class OwnAddressBackend(_TorchBackend):
         gpus = worker_group.get_resources_per_worker().get("GPU", 0)
         backend = backend_config.backend or ("nccl" if gpus else "gloo")
         address, port = worker_group.execute_single(0, listen)
-        meeting = [
-            worker_group.execute_single_async(rank, meet, backend, address, port, rank, workers, backend_config.timeout_s)
+        pending_joins = [
+            worker_group.execute_single_async(
+                rank, join_process_group, backend, address, port, rank, workers, backend_config.timeout_s
+            )
             for rank in range(workers)
         ]
-        ray.get(meeting)
+        ray.get(pending_joins)
 
 
 def listen() -> tuple[str, int]:
@@ -129,7 +131,7 @@ def listen() -> tuple[str, int]:
     return address, int(opened.getsockname()[1])
 
 
-def meet(backend: str, address: str, port: int, rank: int, workers: int, timeout_s: float) -> None:
+def join_process_group(backend: str, address: str, port: int, rank: int, workers: int, timeout_s: float) -> None:
     """Join the process group of all workers through the store of worker 0."""
     # Its functions have the default group at import time as a default argument. If imported later, for example by the first
     # optimiser, it would keep the group alive, and a process that exits while the group's threads run may abort.

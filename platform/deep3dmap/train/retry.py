@@ -14,7 +14,7 @@ _FINAL = {
 }  # fmt: skip
 
 
-def retried(action: Callable[[], Result], pauses_s: tuple[float, ...] | None = None) -> Result:
+def call_with_retries(action: Callable[[], Result], pauses_s: tuple[float, ...] | None = None) -> Result:
     """Return the result of `action`, retried after each pause while storage fails; raises the error of the last attempt.
 
     A storage failure is an OSError, or any error raised from one.
@@ -23,13 +23,13 @@ def retried(action: Callable[[], Result], pauses_s: tuple[float, ...] | None = N
         try:
             return action()
         except Exception as error:
-            if not may_pass(error):
+            if not is_temporary(error):
                 raise
             time.sleep(pause)
     return action()
 
 
-def may_pass(error: BaseException) -> bool:
+def is_temporary(error: BaseException) -> bool:
     """Return whether an error is a storage failure that may be temporary."""
     cause = error if isinstance(error, OSError) else error.__cause__
     return isinstance(cause, OSError) and cause.errno not in _FINAL

@@ -14,7 +14,7 @@ from deep3dmap.frameworks import Host, LoopSettings, TrainLoop
 from deep3dmap.train.arithmetic import set_arithmetic
 from deep3dmap.train.seeding import scene_entropy, seed_everything
 from deep3dmap.train.session import TrainingSession, TrainingSummary
-from deep3dmap.train.state_copies import copied
+from deep3dmap.train.state_copies import copy_state
 
 
 class SceneSession(TrainingSession):
@@ -35,7 +35,7 @@ class SceneSession(TrainingSession):
     def require_budget(self) -> None:
         """Require nothing: without a budget, a fit ends with the method's own schedule."""
 
-    def begin_anew(self) -> None:
+    def initialise_method(self) -> None:
         """Do nothing: the method is already in the state that all scenes start from."""
 
     def validation(self) -> dict[str, float]:
@@ -55,11 +55,11 @@ class SceneFits:
     def __init__(self, method: Method, settings: LoopSettings, host: Host, folder: Path, about: Mapping[str, Any]) -> None:
         self.method, self.host, self.folder, self.about = method, host, folder, about
         self._settings = settings
-        self._start = copied(method.state_dict())
+        self._start = copy_state(method.state_dict())
 
     def restore(self) -> None:
         """Restore the state that all scenes start from."""
-        self.method.load_state_dict(copied(self._start))
+        self.method.load_state_dict(copy_state(self._start))
 
     def fit(self, scene: str, given: dict[str, Any]) -> TrainingSummary:
         """Fit the method to a scene, or resume an interrupted fit.

@@ -19,7 +19,7 @@ from deep3dmap.train.rank_states import own_rank_state, rank_states
 from deep3dmap.train.resources import count_parameters, device_name, peak_gpu_mb, peak_ram_mb
 from deep3dmap.train.seeding import scene_entropy, seed_everything
 from deep3dmap.train.starting_weights import initialize, load_weights
-from deep3dmap.train.state_copies import copied
+from deep3dmap.train.state_copies import copy_state
 from deep3dmap.train.trackers import Trackers
 
 # Adds metrics to a validation: maps (method, loop) to {name: value}, identical on all workers.
@@ -111,7 +111,7 @@ class TrainingSession:
         if isinstance(self.method, BaseFramework) and limits == (None, None, None):
             raise UserError("this run has no budget: give trainer.max_steps=, trainer.max_epochs= or trainer.max_seconds=")
 
-    def begin_anew(self) -> None:
+    def initialise_method(self) -> None:
         """Initialise the method if there is no checkpoint to resume from."""
         if self.limits.initialize_from:
             initialize(self.method, Path(self.limits.initialize_from), self.about["method"])
@@ -119,7 +119,7 @@ class TrainingSession:
     def _start_state(self) -> None:
         found = self.checkpoints.newest()
         if not found:
-            self.begin_anew()
+            self.initialise_method()
             return
         checkpoint, state = found
         load_weights(self.method, state["method"], checkpoint.folder)
@@ -185,8 +185,8 @@ class TrainingSession:
         self.progress.show(self.loop.step, self.seconds(), values)
 
     def _values(self, step: Step) -> dict[str, float]:
-        own = {"loss": float(step.loss), **{name: float(term) for name, term in step.terms.items()}}
-        summed = self.loop.sum_over_workers(own)
+        local_values = {"loss": float(step.loss), **{name: float(term) for name, term in step.terms.items()}}
+        summed = self.loop.sum_over_workers(local_values)
         values = {name: value / self.loop.world_size for name, value in summed.items()}
         if not math.isfinite(values["loss"]):
             terms = ", ".join(f"{name}={value:.4g}" for name, value in values.items())
@@ -239,8 +239,8 @@ class TrainingSession:
     def _report(self, metrics: Mapping[str, float]) -> None:
         # After the checkpoint is written, because the receiver of an evaluation may use the weights it belongs to.
         if metrics:
-            place = {"step": self.loop.step, "seconds": self.seconds(), "progress": self._progress()}
-            self.loop.host.report({**place, **metrics})
+            progress = {"step": self.loop.step, "seconds": self.seconds(), "progress": self._progress()}
+            self.loop.host.report({**progress, **metrics})
 
     def _progress(self) -> float:
         """Return the spent share of the budget in percent."""
@@ -254,7 +254,7 @@ class TrainingSession:
             averaged = None
             if self.loop.averages:
                 with self.loop.averaged_weights():
-                    averaged = copied(self.method.state_dict())
+                    averaged = copy_state(self.method.state_dict())
             state = {
                 "method": self.method.state_dict(),
                 "loop": self.loop.state_dict(),

@@ -22,14 +22,14 @@ class StartClock:
 
     def __init__(self, what: str, reason: Callable[[], str], say: Callable[[str], None], gives_up: bool = True) -> None:
         self.what, self.reason, self.say, self.gives_up = what, reason, say, gives_up
-        self._limit_s, self._began, self._said = start_limit_s(), time.monotonic(), 0
+        self._limit_s, self._began, self._reported_limits = start_limit_s(), time.monotonic(), 0
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Report the delay each time another limit has passed; raises StartError at the last one."""
         limits = int((time.monotonic() - self._began) / self._limit_s)
-        if limits <= self._said:
+        if limits <= self._reported_limits:
             return
-        self._said, seconds = limits, f"{limits * self._limit_s:g} s"
+        self._reported_limits, seconds = limits, f"{limits * self._limit_s:g} s"
         reason = self.reason()
         because = f": {reason}" if reason else ""
         if self.gives_up and limits >= GIVEN_UP_AFTER:
@@ -37,15 +37,15 @@ class StartClock:
         self.say(f"still waiting for {self.what} after {seconds}{because}")
 
 
-def watched(call: Callable[[], Result], look: Callable[[], None], stays: bool = False) -> Result:
-    """Return what `call` returns, or raise what it raises; `look` is called ten times a second meanwhile, and may raise.
+def run_watched(call: Callable[[], Result], check: Callable[[], None], keep_thread: bool = False) -> Result:
+    """Return what `call` returns, or raise what it raises; `check` is called ten times a second meanwhile, and may raise.
 
-    The call runs in a thread, so that signals are handled whatever a library does. When `look` raises, or a signal handler
-    does, the thread is abandoned: the caller ends what it was waiting for, or the process. stays: keep the thread alive after
-    the call, for child processes that the kernel kills along with the thread that started them.
+    The call runs in a thread, so that signals are handled whatever a library does. When `check` raises, or a signal handler
+    does, the thread is abandoned: the caller ends what it was waiting for, or the process. keep_thread: keep the thread alive
+    after the call, for child processes that the kernel kills along with the thread that started them.
     """
     future: Future[Result] = Future()
-    threading.Thread(target=_run, args=(call, future, stays), daemon=True, name="watched").start()
+    threading.Thread(target=_run, args=(call, future, keep_thread), daemon=True, name="watched").start()
     while True:
         try:
             return future.result(timeout=TICK_S)
@@ -53,7 +53,7 @@ def watched(call: Callable[[], Result], look: Callable[[], None], stays: bool = 
             if future.done():
                 # It finished just now, or the error is its own.
                 return future.result()
-        look()
+        check()
 
 
 def to_stderr(text: str) -> None:
@@ -61,10 +61,10 @@ def to_stderr(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _run(call: Callable[[], Any], future: Future[Any], stays: bool) -> None:
+def _run(call: Callable[[], Any], future: Future[Any], keep_thread: bool) -> None:
     try:
         future.set_result(call())
     except BaseException as error:
         future.set_exception(error)
-    if stays:
+    if keep_thread:
         threading.Event().wait()

@@ -23,11 +23,11 @@ def initialize(method: Method, folder: Path, name: str) -> None:
     Raises UserError if the weights do not fit, or if the method accepts no parts of the other method.
     """
     checkpoint = read_checkpoint(folder)
-    kept, state = checkpoint.of_run()["method"], checkpoint.state()
-    if kept != name:
+    source_method, state = checkpoint.of_run()["method"], checkpoint.state()
+    if source_method != name:
         try:
-            method.take_parts(kept, weights_of(state))
+            method.take_parts(source_method, weights_of(state))
         except UserError as error:
-            raise UserError(f"{folder}: a checkpoint of '{kept}', not of '{name}': {error}") from error
+            raise UserError(f"{folder}: a checkpoint of '{source_method}', not of '{name}': {error}") from error
         return
     load_weights(method, weights_of(state), folder)

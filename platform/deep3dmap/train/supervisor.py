@@ -12,7 +12,7 @@ from deep3dmap.train import stage_marks
 from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.failures import NoResourcesError, from_plain_data
 from deep3dmap.train.job import TrainingJob
-from deep3dmap.train.own_process import fitting
+from deep3dmap.train.own_process import get_process
 from deep3dmap.train.placement import fewest_workers, shortage, this_machine, worker_bundle
 from deep3dmap.train.processes import kills_for_memory
 from deep3dmap.train.progress import ProgressLine
@@ -33,22 +33,22 @@ def train_supervised(job: TrainingJob, storage: Path, on_ray: bool, on_cluster: 
     """
     if not on_cluster and (lacking := shortage(worker_bundle(job), fewest_workers(job), [this_machine()])):
         raise NoResourcesError(lacking)
-    died = 0
+    deaths = 0
     while True:
         kills = kills_for_memory()
         line = ProgressLine()
-        told, code, words = _attempt(job, storage if on_ray else None, on_cluster, line)
-        if told is not None:
-            return _summary(told)
+        outcome, code, startup_output = _attempt(job, storage if on_ray else None, on_cluster, line)
+        if outcome is not None:
+            return _summary(outcome)
         if code == -signal.SIGKILL and kills_for_memory() > kills:
             raise MemoryError("the machine ran out of memory, and the kernel ended the training process")
-        died += 1
-        why = f"the training process {_described(code)}"
-        if words:
-            raise RuntimeError(f"{why} before it began: {words}")
-        if died > job.trainer.max_failures:
-            raise RuntimeError(f"training failed after {job.trainer.max_failures} restarts: {why}")
-        line.say(f"{why}; restarting it from {_newest(job)} ({died} of {job.trainer.max_failures})")
+        deaths += 1
+        cause = f"the training process {_describe_exit(code)}"
+        if startup_output:
+            raise RuntimeError(f"{cause} before it began: {startup_output}")
+        if deaths > job.trainer.max_failures:
+            raise RuntimeError(f"training failed after {job.trainer.max_failures} restarts: {cause}")
+        line.say(f"{cause}; restarting it from {_describe_resume_point(job)} ({deaths} of {job.trainer.max_failures})")
 
 
 def _attempt(
@@ -56,36 +56,36 @@ def _attempt(
 ) -> tuple[dict[str, Any] | None, int, str]:
     """Return (outcome, exit code, output): outcome is None if the process died, output is empty unless it never got started."""
     # On Ray each worker sets its own number of threads.
-    process = fitting(1 if storage else max(1, int(job.trainer.cpus_per_worker)))
+    process = get_process(1 if storage else max(1, int(job.trainer.cpus_per_worker)))
     transcript = Transcript(output_folder(job), line)
     watch = RunWatch(job, process, transcript, on_ray=storage is not None, on_cluster=on_cluster)
     try:
-        process.begin(job, storage)
+        process.send_job(job, storage)
         stage_marks.mark("training process")
-        while (told := process.outcome(_TICK_S)) is None:
-            watch.look()
-        return told, 0, ""
+        while (outcome := process.outcome(_TICK_S)) is None:
+            watch.check()
+        return outcome, 0, ""
     except EOFError:
-        words = "" if transcript.heard else process.last_words()
-        return None, process.end(), words
+        startup_output = "" if transcript.heard else process.startup_output()
+        return None, process.end(), startup_output
     finally:
         stage_marks.mark("rows")
         process.end()
         transcript.close()
 
 
-def _summary(told: dict[str, Any]) -> TrainingSummary:
-    if "summary" in told:
-        return TrainingSummary(**told["summary"])
-    raise from_plain_data(told)
+def _summary(outcome: dict[str, Any]) -> TrainingSummary:
+    if "summary" in outcome:
+        return TrainingSummary(**outcome["summary"])
+    raise from_plain_data(outcome)
 
 
-def _described(code: int) -> str:
+def _describe_exit(code: int) -> str:
     if code >= 0:
         return f"ended with exit code {code}"
     return f"was ended by signal {-code} ({signal.Signals(-code).name})"
 
 
-def _newest(job: TrainingJob) -> str:
-    whole = CheckpointFolder(Path(job.folder) / "checkpoints").whole()
-    return f"step {whole[-1].step}" if whole else "the beginning"
+def _describe_resume_point(job: TrainingJob) -> str:
+    complete = CheckpointFolder(Path(job.folder) / "checkpoints").list_complete()
+    return f"step {complete[-1].step}" if complete else "the beginning"

@@ -110,16 +110,16 @@ class MLflow:
         # Trials that start at the same time would conflict in creating a shared database.
         uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{run.folder / 'mlflow.db'}"
         self._client = mlflow.MlflowClient(uri)
-        kept = run.folder / "mlflow_run_id"
-        if kept.is_file():
-            self._id = kept.read_text()
+        id_file = run.folder / "mlflow_run_id"
+        if id_file.is_file():
+            self._id = id_file.read_text()
             return
         created = self._client.create_run(self._experiment(), run_name=run.title, tags={"deep3dmap.run_id": run.run_id})
         self._id = str(created.info.run_id)
         for name, value in flatten(dict(run.config)).items():
             self._client.log_param(self._id, name, value)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(self._id)
+        id_file.parent.mkdir(parents=True, exist_ok=True)
+        id_file.write_text(self._id)
 
     def _experiment(self) -> str:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT)
@@ -170,17 +170,17 @@ class Trackers:
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Log to all trackers."""
-        self._each(lambda tracker: tracker.log(step, values))
+        self._for_each(lambda tracker: tracker.log(step, values))
 
     def close(self) -> None:
         """Close all trackers."""
-        self._each(lambda tracker: tracker.close())
+        self._for_each(lambda tracker: tracker.close())
         self._open.clear()
 
-    def _each(self, tell: Callable[[Tracker], None]) -> None:
+    def _for_each(self, action: Callable[[Tracker], None]) -> None:
         for name, tracker in list(self._open.items()):
             try:
-                tell(tracker)
+                action(tracker)
             except Exception as error:
                 del self._open[name]
                 warnings.warn(f"tracker '{name}' failed and is no longer used: {error}", stacklevel=3)

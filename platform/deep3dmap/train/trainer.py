@@ -17,7 +17,7 @@ from deep3dmap.train.failures import NoResourcesError, as_plain_data, from_plain
 from deep3dmap.train.job import TrainingJob, train_here
 from deep3dmap.train.placement import (
     START_RETRIES,
-    described,
+    describe_bundle,
     elastic_start_timeout,
     fewest_workers,
     gpus_per_worker,
@@ -41,9 +41,9 @@ def train_on_workers(
     """Train in a TorchTrainer and return rank 0's summary; the weights are in the job's checkpoints. Starts Ray if necessary.
 
     worker: function each worker runs instead of plain training; it receives {"job": ..., **extra} and returns the same as
-    `carried_out`. callbacks: of Ray Train. storage: folder for Ray's files. Raises the error of the workers: UserError,
-    DivergedError, MemoryError, NoResourcesError if they cannot be placed, or a RuntimeError with the cause if they died more
-    often than trainer.max_failures allows. The same limit applies to the process that directs the workers.
+    `run_and_note_failure`. callbacks: of Ray Train. storage: folder for Ray's files. Raises the error of the workers:
+    UserError, DivergedError, MemoryError, NoResourcesError if they cannot be placed, or a RuntimeError with the cause if they
+    died more often than trainer.max_failures allows. The same limit applies to the process that directs the workers.
     """
     ray_runtime.connect()
     # Ray is imported only after its environment is set.
@@ -57,23 +57,25 @@ def train_on_workers(
     lacking = shortage(per_worker, fewest)
     if lacking:
         raise NoResourcesError(lacking)
-    died = 0
+    deaths = 0
     while True:
         trainer = _trainer(job, storage, worker or _worker, extra or {}, callbacks)
         stage_marks.mark("placement and workers")
-        note = storage / trainer.run_config.name / FAILURE_NOTE
+        failure_note = storage / trainer.run_config.name / FAILURE_NOTE
         try:
             with ray_runtime.environment(elastic_start_timeout() if fewest < job.trainer.workers else {}):
                 return _summary(trainer.fit().return_value)
         except failed.TrainingFailedError as error:
-            if note.exists():
-                raise from_plain_data(json.loads(note.read_text())) from error
-            raise workers_failure(error, described(per_worker, fewest), restarts) from error
+            if failure_note.exists():
+                raise from_plain_data(json.loads(failure_note.read_text())) from error
+            raise workers_failure(error, describe_bundle(per_worker, fewest), restarts) from error
         except RayActorError as error:
             # Ray restarts workers, but not the process that directs them; both resume from the newest complete checkpoint.
-            died += 1
-            if died > restarts:
-                raise RuntimeError(f"training failed: the process directing the workers died {died} times: {error}") from error
+            deaths += 1
+            if deaths > restarts:
+                raise RuntimeError(
+                    f"training failed: the process directing the workers died {deaths} times: {error}"
+                ) from error
         except RayError as error:
             raise RuntimeError(f"training failed: {str(error).strip().splitlines()[0]}") from error
 
@@ -124,18 +126,18 @@ def _worker(config: dict[str, Any]) -> dict[str, Any]:
     # Otherwise Ray would log every report to stderr, which is shown to the user.
     logging.getLogger(ray.train.v2._internal.execution.context.__file__).setLevel(logging.WARNING)
     write_into(output_folder(job), ray.train.get_context().get_world_rank())
-    return carried_out(lambda: train_here(job, RayTrainHost(str(job.config["device"])))[1])
+    return run_and_note_failure(lambda: train_here(job, RayTrainHost(str(job.config["device"])))[1])
 
 
-def carried_out(train: Callable[[], TrainingSummary]) -> dict[str, Any]:
+def run_and_note_failure(train: Callable[[], TrainingSummary]) -> dict[str, Any]:
     """Run a worker's training and return its summary, or an error that a restart does not fix, as plain data."""
     import ray.train
 
     context = ray.train.get_context()
-    note = Path(context.get_storage().experiment_fs_path) / FAILURE_NOTE
-    if note.exists():
-        found: dict[str, Any] = json.loads(note.read_text())
-        return found
+    failure_note = Path(context.get_storage().experiment_fs_path) / FAILURE_NOTE
+    if failure_note.exists():
+        failure: dict[str, Any] = json.loads(failure_note.read_text())
+        return failure
     try:
         return {"summary": asdict(train())}
     except (UserError, DivergedError, MemoryError, torch.OutOfMemoryError) as error:
@@ -145,11 +147,11 @@ def carried_out(train: Callable[[], TrainingSummary]) -> dict[str, Any]:
         # The other workers may wait for this one in a collective operation it never reaches; only raising ends them. If Ray
         # then restarts all of them, they find the note.
         with suppress(OSError):
-            _write_whole(note, json.dumps(as_plain_data(error)))
+            _write_atomically(failure_note, json.dumps(as_plain_data(error)))
         raise
 
 
-def _write_whole(file: Path, text: str) -> None:
+def _write_atomically(file: Path, text: str) -> None:
     temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
     temporary.write_text(text)
     temporary.replace(file)

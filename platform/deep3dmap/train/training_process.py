@@ -13,7 +13,7 @@ from typing import Any
 from deep3dmap.train.processes import die_with_parent
 
 
-def main(telling: int) -> None:
+def main(outcome_fd: int) -> None:
     """Import the libraries, wait for the job, train, and write the outcome."""
     die_with_parent()
     # Imported while the command that started this process is still planning.
@@ -23,28 +23,28 @@ def main(telling: int) -> None:
     if not select.select([sys.stdin], [], [], 0)[0]:
         # No job yet: use the time to import what the first optimiser would import, which takes 0.75 s.
         importlib.import_module("torch._dynamo")
-    given = sys.stdin.buffer.read()
-    if not given:
+    request = sys.stdin.buffer.read()
+    if not request:
         return
-    order = pickle.loads(given)
+    order = pickle.loads(request)
     job = TrainingJob(**order["job"])
     write_into(output_folder(job), rank=0)
-    told = _carried_out(job, order)
-    with os.fdopen(telling, "wb") as stream:
-        pickle.dump(told, stream)
+    outcome = _run_job(job, order)
+    with os.fdopen(outcome_fd, "wb") as stream:
+        pickle.dump(outcome, stream)
     sys.stdout.flush()
     sys.stderr.flush()
     # All results are on disk; an orderly interpreter shutdown with torch takes longer than some trainings.
     os._exit(0)
 
 
-def _carried_out(job: Any, order: dict[str, Any]) -> dict[str, Any]:
+def _run_job(job: Any, order: dict[str, Any]) -> dict[str, Any]:
     from deep3dmap.core.errors import DivergedError, UserError
     from deep3dmap.train.failures import NoResourcesError, as_plain_data
     from deep3dmap.train.start_watch import StartError
 
     try:
-        return {"summary": asdict(_directed(job, order) if order["storage"] else _trained(job))}
+        return {"summary": asdict(_train_on_ray(job, order) if order["storage"] else _train_in_process(job))}
     except (UserError, DivergedError, MemoryError, NoResourcesError, StartError) as error:
         return as_plain_data(error)
     except Exception as error:
@@ -59,7 +59,7 @@ def _carried_out(job: Any, order: dict[str, Any]) -> dict[str, Any]:
         return {"failure": "RuntimeError", "message": f"{type(error).__name__}: {error} ({where})"}
 
 
-def _trained(job: Any) -> Any:
+def _train_in_process(job: Any) -> Any:
     from deep3dmap.train.hosts import choose_device
     from deep3dmap.train.job import train_here
     from deep3dmap.train.local_host import LocalHost
@@ -67,9 +67,9 @@ def _trained(job: Any) -> Any:
     return train_here(job, LocalHost(choose_device(str(job.config["device"]))))[1]
 
 
-def _directed(job: Any, order: dict[str, Any]) -> Any:
+def _train_on_ray(job: Any, order: dict[str, Any]) -> Any:
     from deep3dmap.train import ray_runtime
-    from deep3dmap.train.progress import tell
+    from deep3dmap.train.progress import report_activity
     from deep3dmap.train.run_watch import PLACING
     from deep3dmap.train.trainer import train_on_workers
 
@@ -77,7 +77,7 @@ def _directed(job: Any, order: dict[str, Any]) -> Any:
         # It is meant for training in this process; Ray gives each worker as many threads as it has CPUs.
         os.environ.pop("OMP_NUM_THREADS", None)
     ray_runtime.connect()
-    tell(PLACING)
+    report_activity(PLACING)
     summary = train_on_workers(job, order["storage"])
     if ray_runtime.own_health() is None:
         # Disconnect properly from a shared Ray; a private one ends with the command.

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deep3dmap.train.progress import TOLD_IN, ProgressLine
+from deep3dmap.train.progress import PROGRESS_FILE, ProgressLine
 
 if TYPE_CHECKING:
     from deep3dmap.train.job import TrainingJob
@@ -33,10 +33,10 @@ def write_into(folder: Path, rank: int) -> None:
     sys.stdout = os.fdopen(os.dup(1), "w", buffering=1)
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     if rank == 0:
-        os.environ[TOLD_IN] = str(folder / PROGRESS)
+        os.environ[PROGRESS_FILE] = str(folder / PROGRESS)
     else:
         # Inherited from the process that directs the workers.
-        os.environ.pop(TOLD_IN, None)
+        os.environ.pop(PROGRESS_FILE, None)
 
 
 class Transcript:

@@ -13,7 +13,7 @@ from deep3dmap.frameworks.batches import Transform
 # Not a field of a run's configuration: it does not affect a run's numbers, so it must not affect its id.
 TIMEOUT = "DEEP3DMAP_LOADER_TIMEOUT_S"
 DEFAULT_TIMEOUT_S = 600.0
-_GOODBYE_S = 10.0
+_JOIN_TIMEOUT_S = 10.0
 
 
 class WatchedLoop(TrainLoop):
@@ -23,7 +23,7 @@ class WatchedLoop(TrainLoop):
         self, keys: Iterable[str], transform: Transform | None = None, dataset: Any = None, per_step: int = 1
     ) -> Iterator[dict[str, Any]]:
         """Yield the batches of `TrainLoop.batches`, with the timeout."""
-        return in_time(super().batches(keys, transform, dataset, per_step), loader_timeout_s(), self)
+        return with_timeout(super().batches(keys, transform, dataset, per_step), loader_timeout_s(), self)
 
 
 def loader_timeout_s() -> float:
@@ -35,7 +35,7 @@ def loader_timeout_s() -> float:
         raise UserError(f"{TIMEOUT}={text} is not a number of seconds") from error
 
 
-def in_time(stream: Iterator[dict[str, Any]], seconds: float, loop: TrainLoop) -> Iterator[dict[str, Any]]:
+def with_timeout(stream: Iterator[dict[str, Any]], seconds: float, loop: TrainLoop) -> Iterator[dict[str, Any]]:
     """Yield from `stream`; raises UserError if an item takes more than `seconds` (0 = no limit)."""
     if seconds <= 0:
         yield from stream
@@ -64,8 +64,8 @@ class _Reader:
 
     def __init__(self, stream: Iterator[dict[str, Any]]) -> None:
         self._stream = stream
-        self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._read: queue.SimpleQueue[tuple[bool, BaseException | None, Any]] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[tuple[bool, BaseException | None, Any]] = queue.SimpleQueue()
         # A daemon thread, so that a hanging read does not keep the process from exiting.
         self._thread = threading.Thread(target=self._run, daemon=True, name="batches")
         self._thread.start()
@@ -74,25 +74,25 @@ class _Reader:
     def next(self, seconds: float) -> tuple[bool, BaseException | None, Any]:
         """Return (ended, error, item); raises queue.Empty after `seconds`."""
         self._waiting = True
-        self._wanted.put(True)
-        found = self._read.get(timeout=seconds)
+        self._requests.put(True)
+        found = self._results.get(timeout=seconds)
         self._waiting = False
         return found
 
     def close(self) -> None:
         """Stop the thread and close the iterator; does not wait for one that hangs."""
-        self._wanted.put(False)
+        self._requests.put(False)
         if not self._waiting:
-            self._thread.join(_GOODBYE_S)
+            self._thread.join(_JOIN_TIMEOUT_S)
 
     def _run(self) -> None:
-        while self._wanted.get():
+        while self._requests.get():
             try:
-                self._read.put((False, None, next(self._stream)))
+                self._results.put((False, None, next(self._stream)))
             except StopIteration:
-                self._read.put((True, None, None))
+                self._results.put((True, None, None))
             except BaseException as error:
-                self._read.put((False, error, None))
+                self._results.put((False, error, None))
         close = getattr(self._stream, "close", None)
         if close:
             close()

@@ -20,18 +20,18 @@ def default_space(method: str, config: Mapping[str, Any]) -> dict[str, Any]:
 
     config: the resolved run. Raises UserError for a method with neither.
     """
-    written = tuning_space(method)
-    if written:
-        return written
+    method_space = tuning_space(method)
+    if method_space:
+        return method_space
     cls = methods.load(method)
-    found = {} if not cls.card.trains_on else {"optimizer.lr": _learning_rate(float(config["optimizer"]["lr"])).text()}
+    space = {} if not cls.card.trains_on else {"optimizer.lr": _learning_rate(float(config["optimizer"]["lr"])).text()}
     for option in fields(cls.config_type):
         domain = domain_of_option(option)
         if domain and isinstance(config["method"].get(option.name), int | float | str):
-            found[f"method.{option.name}"] = domain.text()
-    if not found:
+            space[f"method.{option.name}"] = domain.text()
+    if not space:
         raise UserError(f"method '{method}' specifies no bounds for tuning; give tune.space.KEY=..., e.g. uniform(0,1)")
-    return found
+    return space
 
 
 def bounds_of(method: str, key: str) -> str:

@@ -23,14 +23,14 @@ class Numbers:
 
     def sample(self, generator: np.random.Generator) -> float:
         """Draw one value."""
-        return self.at(float(generator.random()))
+        return self.from_unit(float(generator.random()))
 
-    def at(self, share: float) -> float:
+    def from_unit(self, position: float) -> float:
         """Return the value at a share of the range, 0 at its low end and 1 at its high end."""
         if self.log:
-            value = math.exp(math.log(self.low) + share * (math.log(self.high) - math.log(self.low)))
+            value = math.exp(math.log(self.low) + position * (math.log(self.high) - math.log(self.low)))
         else:
-            value = self.low + share * (self.high - self.low)
+            value = self.low + position * (self.high - self.low)
         if self.step:
             value = self.low + round((value - self.low) / self.step) * self.step
         return self.rounded(value)
@@ -43,9 +43,9 @@ class Numbers:
         """Return whether a value is in the range."""
         return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
-    def share(self, value: Any) -> float:
+    def to_unit(self, value: Any) -> float:
         """Return the position of a value in the range, from 0 to 1."""
-        return _share(self.low, self.high, self.log, float(value))
+        return _to_unit(self.low, self.high, self.log, float(value))
 
     def values(self) -> None:
         """Return None, as the values cannot be enumerated."""
@@ -82,23 +82,23 @@ class Integers:
 
     def sample(self, generator: np.random.Generator) -> int:
         """Draw one value."""
-        return self.at(float(generator.random()))
+        return self.from_unit(float(generator.random()))
 
-    def at(self, share: float) -> int:
+    def from_unit(self, position: float) -> int:
         """Return the value at a share of the range, of which each value covers an equal part (of the ratios if log)."""
         if self.log:
-            value = math.exp(math.log(self.low) + share * (math.log(self.high + 1) - math.log(self.low)))
+            value = math.exp(math.log(self.low) + position * (math.log(self.high + 1) - math.log(self.low)))
         else:
-            value = self.low + share * (self.high + 1 - self.low)
+            value = self.low + position * (self.high + 1 - self.low)
         return min(max(math.floor(value), self.low), self.high)
 
     def contains(self, value: Any) -> bool:
         """Return whether a value is in the range."""
         return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
 
-    def share(self, value: Any) -> float:
+    def to_unit(self, value: Any) -> float:
         """Return the position of a value in the range, from 0 to 1."""
-        return _share(self.low, self.high, self.log, float(value))
+        return _to_unit(self.low, self.high, self.log, float(value))
 
     def values(self) -> tuple[int, ...]:
         """Return all values."""
@@ -136,10 +136,10 @@ class Choice:
         """Return whether a value is one of the options."""
         return any(_equal(value, option) for option in self.options)
 
-    def share(self, value: Any) -> float:
+    def to_unit(self, value: Any) -> float:
         """Return the position of a value among the options, from 0 to 1."""
-        place = next(i for i, option in enumerate(self.options) if _equal(value, option))
-        return place / max(1, len(self.options) - 1)
+        index = next(i for i, option in enumerate(self.options) if _equal(value, option))
+        return index / max(1, len(self.options) - 1)
 
     def values(self) -> tuple[Any, ...]:
         """Return all values."""
@@ -147,7 +147,7 @@ class Choice:
 
     def text(self) -> str:
         """Return the domain in its text form."""
-        return f"{'grid' if self.grid else 'choice'}({', '.join(map(_written, self.options))})"
+        return f"{'grid' if self.grid else 'choice'}({', '.join(map(_format_value, self.options))})"
 
     def to_tune(self) -> Any:
         """Return the domain for ray.tune."""
@@ -159,9 +159,9 @@ class Choice:
 Domain = Numbers | Integers | Choice
 
 
-def _written(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, list):
-        return "[" + ", ".join(map(_written, value)) + "]"
+        return "[" + ", ".join(map(_format_value, value)) + "]"
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     return value if isinstance(value, str) and value.isidentifier() else repr(value)
@@ -179,7 +179,7 @@ def _check_range(low: float, high: float, log: bool) -> None:
         raise ValueError(f"a logarithmic range must start above 0, not at {low:g}")
 
 
-def _share(low: float, high: float, log: bool, value: float) -> float:
+def _to_unit(low: float, high: float, log: bool, value: float) -> float:
     if log:
         low, high, value = math.log(low), math.log(high), math.log(value)
     return (value - low) / (high - low)

@@ -31,9 +31,9 @@ def rank_correlations(space: SearchSpace, records: Sequence[TrialRecord], object
     """Return {key: share} by absolute rank correlation; a parameter that never varied has no importance."""
     found = {}
     for key, parameter in space.parameters.items():
-        having = [r for r in records if key in r.values]
-        shares = [parameter.domain.share(r.values[key]) for r in having]
-        losses = [objective.loss(r.chosen) for r in having]
+        with_key = [r for r in records if key in r.values]
+        shares = [parameter.domain.to_unit(r.values[key]) for r in with_key]
+        losses = [objective.loss(r.chosen) for r in with_key]
         found[key] = rank_correlation(shares, losses) or 0.0
     return found
 

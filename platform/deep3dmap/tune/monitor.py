@@ -32,14 +32,14 @@ class SweepMonitor:
         self.state = journal.state
         self.state.finish = ""
         self._before, self._began = self.state.spent, time.monotonic()
-        written = _written(store, plan)
+        recorded = _recorded_statuses(store, plan)
         for record in self.state.unfinished:
             # The driver died after writing the row and before writing the journal.
-            if status := written.get(plan.trial_plan(record.number, record.values).run_id):
+            if status := recorded.get(plan.trial_plan(record.number, record.values).run_id):
                 self._write("ended", record.number, status=status, error="")
         for record in self.state.ended:
             proposer.tell(record)
-        self._again = [record.number for record in self.state.unfinished]
+        self._trials_to_resume = [record.number for record in self.state.unfinished]
 
     @cached_property
     def _gpus(self) -> float:
@@ -51,7 +51,7 @@ class SweepMonitor:
         """Duration of the sweep so far in seconds, including earlier sessions."""
         return self._before + time.monotonic() - self._began
 
-    def is_spared(self, number: int) -> bool:
+    def is_protected(self, number: int) -> bool:
         """Return whether a trial must not be stopped early, as holds for the default trial that others are compared with."""
         return self.state.trials[number].is_default and not self.state.finish
 
@@ -59,8 +59,8 @@ class SweepMonitor:
         """Return the next trial to start: an unfinished one, the default, or a proposal; None if there is none."""
         if self.state.finish or self._check_limits():
             return None
-        if self._again:
-            return self.state.trials[self._again.pop(0)]
+        if self._trials_to_resume:
+            return self.state.trials[self._trials_to_resume.pop(0)]
         number = len(self.state.trials)
         if number >= self.plan.options.trials:
             return None
@@ -119,28 +119,28 @@ class SweepMonitor:
             self.follow("finish", None, self.state)
 
     def _check_limits(self) -> bool:
-        reason = self._reason()
+        reason = self._stop_reason()
         if reason and not self.state.finish:
             self.finish(reason)
         return bool(self.state.finish)
 
-    def _reason(self) -> str:
+    def _stop_reason(self) -> str:
         options, ended = self.plan.options, self.state.ended
         if options.max_seconds and self.seconds >= options.max_seconds:
             return f"tune.max_seconds={options.max_seconds:g} is spent"
         if options.max_gpu_hours and self._gpu_hours() >= options.max_gpu_hours:
             return f"tune.max_gpu_hours={options.max_gpu_hours:g} is spent"
-        bad = [record for record in ended if record.status not in ("ok", "stopped")]
-        if len(bad) == len(ended) >= GIVE_UP_AFTER:
-            return f"the first {len(bad)} trials failed: {bad[0].error.splitlines()[-1] if bad[0].error else ''}"
-        if options.plateau and self._since_better() >= options.plateau:
+        failed = [record for record in ended if record.status not in ("ok", "stopped")]
+        if len(failed) == len(ended) >= GIVE_UP_AFTER:
+            return f"the first {len(failed)} trials failed: {failed[0].error.splitlines()[-1] if failed[0].error else ''}"
+        if options.plateau and self._trials_since_improvement() >= options.plateau:
             return f"tune.plateau={options.plateau}: no better trial in the last {options.plateau}"
         return ""
 
     def _gpu_hours(self) -> float:
         return self._gpus * sum(record.seconds for record in self.state.trials.values()) / 3600
 
-    def _since_better(self) -> int:
+    def _trials_since_improvement(self) -> int:
         """Return the number of trials that have ended since the last improvement by more than the tolerance."""
         best, since = math.inf, 0
         for record in self.state.ended:
@@ -159,7 +159,7 @@ class SweepMonitor:
         self.journal.write(kind, number, at=round(self.seconds, 2), **about)
 
 
-def _written(store: ResultStore, plan: SweepPlan) -> dict[str, str]:
+def _recorded_statuses(store: ResultStore, plan: SweepPlan) -> dict[str, str]:
     """Return {run id: status} of this sweep's trials in the store."""
     runs = store.runs()
     own = runs[(runs.suite == plan.run.suite) & (runs.started_at >= pd.Timestamp(plan.began, unit="s", tz="UTC"))]

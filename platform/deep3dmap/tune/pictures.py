@@ -43,10 +43,10 @@ def _history(plan: SweepPlan, records: Sequence[TrialRecord], folder: Path) -> P
     shown = [(n, v) for n, v in zip(numbers, running) if math.isfinite(v)]
     axes.step([n for n, _ in shown], [v for _, v in shown], where="post", color="black", linewidth=1, label="best so far")
     _scatter(axes, plan, records, lambda r: r.number, quality.value)
-    _limit(axes, [quality.value(r.chosen) for r in records], quality)
+    _exclude_outliers(axes, [quality.value(r.chosen) for r in records], quality)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel="trial", ylabel=_label(quality))
-    return _saved(figure, axes, folder / "history.png")
+    return _save_figure(figure, axes, folder / "history.png")
 
 
 def _parameters(plan: SweepPlan, records: Sequence[TrialRecord], folder: Path) -> Path:
@@ -58,10 +58,10 @@ def _parameters(plan: SweepPlan, records: Sequence[TrialRecord], folder: Path) -
     figure = Figure(figsize=(3.4 * columns, 2.7 * rows + 0.5), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for axes, (key, parameter) in zip(grid, plan.space.parameters.items()):
-        having = [r for r in records if key in r.values]
+        with_key = [r for r in records if key in r.values]
         domain = parameter.domain
-        places = {r.number: _place(domain, r.values[key]) for r in having}
-        _scatter(axes, plan, having, lambda r, places=places: places[r.number], plan.quality.value)
+        positions = {r.number: _axis_position(domain, r.values[key]) for r in with_key}
+        _scatter(axes, plan, with_key, lambda r, positions=positions: positions[r.number], plan.quality.value)
         if isinstance(domain, Choice):
             axes.set_xticks(range(len(domain.options)), [str(option) for option in domain.options])
             axes.set_xlim(-0.5, len(domain.options) - 0.5)
@@ -73,7 +73,7 @@ def _parameters(plan: SweepPlan, records: Sequence[TrialRecord], folder: Path) -
             axes.xaxis.set_minor_formatter(ticker.NullFormatter())
         axes.set_xlabel(key + (f"\nif {parameter.condition.text()}" if parameter.condition else ""), fontsize=9)
         axes.grid(alpha=0.25)
-    _limit(grid[0], [plan.quality.value(r.chosen) for r in records], plan.quality)
+    _exclude_outliers(grid[0], [plan.quality.value(r.chosen) for r in records], plan.quality)
     for axes in grid[::columns]:
         axes.set_ylabel(_label(plan.quality))
     for axes in grid[len(plan.space.parameters) :]:
@@ -89,7 +89,7 @@ def _parameters(plan: SweepPlan, records: Sequence[TrialRecord], folder: Path) -
 def _curves(plan: SweepPlan, records: Sequence[TrialRecord], folder: Path) -> Path:
     figure, axes = _figure(7.0, 3.6)
     seen, best = set(), best_of(records, plan.quality)
-    everything = []
+    all_values = []
     for record in sorted(records, key=lambda r: r is best):
         kind = _kind(record, best)
         points = [(e["step"], plan.quality.value(e)) for e in record.evaluations if "step" in e]
@@ -97,11 +97,11 @@ def _curves(plan: SweepPlan, records: Sequence[TrialRecord], folder: Path) -> Pa
         seen.add(kind)
         width = 2.2 if kind in ("best", "default") else 1.0
         axes.plot([s for s, _ in points], [v for _, v in points], "o-", ms=2.5, lw=width, color=_COLOURS[kind], label=label)
-        everything += [value for _, value in points]
-    if min(everything) > 0 and max(everything) > 4 * min(everything):
+        all_values += [value for _, value in points]
+    if min(all_values) > 0 and max(all_values) > 4 * min(all_values):
         axes.set_yscale("log")
     axes.set(xlabel="optimisation steps", ylabel=_label(plan.quality))
-    return _saved(figure, axes, folder / "curves.png")
+    return _save_figure(figure, axes, folder / "curves.png")
 
 
 def _front(plan: SweepPlan, records: Sequence[TrialRecord], quality: Objective, cost: Objective, folder: Path) -> Path:
@@ -113,21 +113,21 @@ def _front(plan: SweepPlan, records: Sequence[TrialRecord], quality: Objective, 
     for record in front:
         place = (cost.value(record.chosen), quality.value(record.chosen))
         axes.annotate(str(record.number), place, textcoords="offset points", xytext=(5, 5), fontsize=8)
-    _limit(axes, [quality.value(r.chosen) for r in records], quality)
+    _exclude_outliers(axes, [quality.value(r.chosen) for r in records], quality)
     axes.set(xlabel=_label(cost), ylabel=_label(quality))
-    return _saved(figure, axes, folder / f"pareto_{cost.title}.png")
+    return _save_figure(figure, axes, folder / f"pareto_{cost.title}.png")
 
 
 def _scatter(axes: Any, plan: SweepPlan, records: Sequence[TrialRecord], x: Any, y: Any) -> None:
     best = best_of(records, plan.quality)
     for kind in ("stopped", "ok", "default", "best"):
-        own = [r for r in records if _kind(r, best) == kind]
-        if own:
+        of_kind = [r for r in records if _kind(r, best) == kind]
+        if of_kind:
             size = 60 if kind in ("best", "default") else 28
             marker = {"best": "*", "default": "D"}.get(kind, "o")
-            places, values = [x(r) for r in own], [y(r.chosen) for r in own]
+            positions, values = [x(r) for r in of_kind], [y(r.chosen) for r in of_kind]
             scale = 2.0 if kind == "best" else 1.0
-            axes.scatter(places, values, size * scale, _COLOURS[kind], marker=marker, label=_name(kind, best), zorder=3)
+            axes.scatter(positions, values, size * scale, _COLOURS[kind], marker=marker, label=_name(kind, best), zorder=3)
 
 
 def _name(kind: str, best: TrialRecord | None) -> str:
@@ -138,19 +138,19 @@ def _kind(record: TrialRecord, best: TrialRecord | None) -> str:
     return "best" if best is not None and record.number == best.number else "default" if record.is_default else record.status
 
 
-def _place(domain: Numbers | Integers | Choice, value: Any) -> float:
+def _axis_position(domain: Numbers | Integers | Choice, value: Any) -> float:
     if not isinstance(domain, Choice):
         return float(value)
-    return float(round(domain.share(value) * max(1, len(domain.options) - 1))) if domain.contains(value) else math.nan
+    return float(round(domain.to_unit(value) * max(1, len(domain.options) - 1))) if domain.contains(value) else math.nan
 
 
-def _limit(axes: Any, values: Sequence[float], quality: Objective) -> None:
+def _exclude_outliers(axes: Any, values: Sequence[float], quality: Objective) -> None:
     """Exclude outliers from the range of the axis, so that trials close to the best can be distinguished."""
     sign = 1 if quality.better == "down" else -1
     losses = np.sort(sign * np.asarray(values))
-    far = losses[0] + 3 * max(np.quantile(losses, 0.75) - losses[0], 1e-12)
-    if losses[-1] > far:
-        edge = losses[losses <= far][-1]
+    threshold = losses[0] + 3 * max(np.quantile(losses, 0.75) - losses[0], 1e-12)
+    if losses[-1] > threshold:
+        edge = losses[losses <= threshold][-1]
         margin = 0.08 * max(edge - losses[0], 1e-12)
         low, high = sorted((sign * (losses[0] - margin), sign * (edge + margin)))
         axes.set_ylim(low, high)
@@ -165,7 +165,7 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _saved(figure: Any, axes: Any, file: Path) -> Path:
+def _save_figure(figure: Any, axes: Any, file: Path) -> Path:
     # Above the plot, because a trial may be anywhere inside it.
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False, fontsize=9)
     figure.savefig(file, dpi=120)

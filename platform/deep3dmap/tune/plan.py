@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deep3dmap.config.compose import ComposedRun, Layer, check_value, compose_run
-from deep3dmap.config.limits import check_fed
+from deep3dmap.config.limits import check_training_keys
 from deep3dmap.config.overrides import as_override
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.nested import flatten
@@ -80,7 +80,7 @@ class SweepPlan:
 
     def trial_plan(self, number: int, values: Mapping[str, Any]) -> RunPlan:
         """Return the run of one trial. Its id depends on the trial's number, not its values, which a scheduler may change."""
-        config = self._validated_often(with_values(self.run.config, values))
+        config = self._set_evaluation_interval(with_values(self.run.config, values))
         return self.run.with_config(content_hash({"sweep": self.name, "run": self.run.run_id, "trial": number}), config)
 
     def stop_file(self, number: int) -> Path:
@@ -92,14 +92,14 @@ class SweepPlan:
         options = {key: value for key, value in asdict(self.options).items() if key not in (*LIMITS, "name")}
         return {"run": self.run.run_id, "space": self.space.as_text(), "options": options}
 
-    def keep(self) -> None:
+    def write_description(self) -> None:
         """Write the description of the sweep; raises UserError if a different sweep has the same name."""
         file = self.folder / "sweep.json"
         if file.is_file():
-            kept = json.loads(file.read_text())
-            kept.pop("began")
-            if kept != self.about():
-                differing = sorted(key for key in self.about() if kept.get(key) != self.about()[key])
+            saved = json.loads(file.read_text())
+            saved.pop("began")
+            if saved != self.about():
+                differing = sorted(key for key in self.about() if saved.get(key) != self.about()[key])
                 raise UserError(
                     f"sweep '{self.name}' was started with another {' and '.join(differing)} (run: configuration, code, data); "
                     "add --restart, or give a new tune.name="
@@ -113,7 +113,7 @@ class SweepPlan:
         """Start of the sweep, in seconds since 1970; older rows of the same name belong to a discarded sweep."""
         return float(json.loads((self.folder / "sweep.json").read_text())["began"])
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         """Discard an earlier sweep of this name: its journal and its trials' checkpoints. Its rows are kept."""
         from deep3dmap.tune.journal import Journal
 
@@ -121,7 +121,7 @@ class SweepPlan:
             shutil.rmtree(self.trial_plan(number, {}).job.folder, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _validated_often(self, config: dict[str, Any]) -> dict[str, Any]:
+    def _set_evaluation_interval(self, config: dict[str, Any]) -> dict[str, Any]:
         trainer = config["trainer"]
         if not trainer["evaluate_every"] and (total := _total_steps(trainer, self.samples)):
             trainer["evaluate_every"] = max(1, math.ceil(total / max(1, self.options.evaluations)))
@@ -137,7 +137,7 @@ def plan_sweep(request: TuneRequest, results: str, work: Path) -> SweepPlan:
 def plan_composed(composed: ComposedRun, options: TuneOptions, texts: Mapping[str, Any], results: str, work: Path) -> SweepPlan:
     """Plan a sweep around a composed run."""
     cards = methods.load(composed.method).card, datasets.load(composed.dataset).card
-    check_fed(*cards, composed.config["inputs"], (composed.method, composed.dataset))
+    check_training_keys(*cards, composed.config["inputs"], (composed.method, composed.dataset))
     objectives = objectives_of(options)
     space = _space(composed, options, texts)
     run = plan_run(composed, work)
@@ -159,10 +159,10 @@ def with_values(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[st
     changed = copy.deepcopy(dict(config))
     for key, value in values.items():
         *sections, last = key.split(".")
-        place = changed
+        section_values = changed
         for section in sections:
-            place = place[section]
-        place[last] = value
+            section_values = section_values[section]
+        section_values[last] = value
     return changed
 
 
@@ -176,10 +176,12 @@ def _compose(request: TuneRequest, results: str) -> ComposedRun:
 
 def _space(composed: ComposedRun, options: TuneOptions, texts: Mapping[str, Any]) -> SearchSpace:
     fixed = flatten({key: value for key, value in composed.config.items() if key != "schema"})
-    written = {key: bounds_of(composed.method, key) if text == "auto" and key in fixed else text for key, text in texts.items()}
-    if not written or options.extend:
-        written = {**default_space(composed.method, composed.config), **written}
-    space = parse_space(written, fixed)
+    requested = {
+        key: bounds_of(composed.method, key) if text == "auto" and key in fixed else text for key, text in texts.items()
+    }
+    if not requested or options.extend:
+        requested = {**default_space(composed.method, composed.config), **requested}
+    space = parse_space(requested, fixed)
     for key in space.parameters:
         if key in _NOT_TUNED or key.startswith(("data.", "dataset.")):
             raise UserError(f"tune.space.{key}: this is not a setting of a method; remove it")
@@ -191,7 +193,7 @@ def _check_types(composed: ComposedRun, space: SearchSpace) -> None:
     """Check the extreme values of each parameter, so that a wrong type is reported before the first trial."""
     for key, parameter in space.parameters.items():
         domain = parameter.domain
-        for value in domain.values() or (domain.at(0.0), domain.at(1.0)):  # type: ignore[union-attr]
+        for value in domain.values() or (domain.from_unit(0.0), domain.from_unit(1.0)):  # type: ignore[union-attr]
             section, _, field = key.partition(".")
             kind = methods.load(composed.method).config_type if section == "method" else _section_type(section)
             try:

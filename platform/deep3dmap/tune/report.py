@@ -26,7 +26,7 @@ def write_report(plan: SweepPlan, state: SweepState) -> Path:
     plan.output.mkdir(parents=True, exist_ok=True)
     best_file = write_best(plan, state)
     pictures = write_pictures(plan, state.ended, plan.output)
-    parts = [_head(plan, state), _answer(plan, state, best_file)]
+    parts = [_head(plan, state), _format_best(plan, state, best_file)]
     if len(plan.objectives) > 1:
         parts.append(_front(plan, state))
     parts += [_importance(plan, state), _pictures(pictures), _trials(plan, state)]
@@ -39,7 +39,7 @@ def write_report(plan: SweepPlan, state: SweepState) -> Path:
 
 def summary(plan: SweepPlan, state: SweepState) -> dict[str, Any]:
     """Return the outcome of a sweep as plain data."""
-    best, default = best_of(state.ended, plan.quality), default_of(state)
+    best, default = best_of(state.ended, plan.quality), find_default_trial(state)
     shares, how = importance(plan.space, state.ended, plan.quality)
     return {
         "name": plan.name,
@@ -72,14 +72,14 @@ def as_dict(plan: SweepPlan, record: TrialRecord) -> dict[str, Any]:
     }
 
 
-def default_of(state: SweepState) -> TrialRecord | None:
+def find_default_trial(state: SweepState) -> TrialRecord | None:
     """Return the trial of the run as configured, None unless it was trained to the end."""
     return next((r for r in state.trials.values() if r.is_default and r.status == "ok"), None)
 
 
 def comparison(plan: SweepPlan, state: SweepState) -> str:
     """Return a comparison of the best trial with the run as configured, in words."""
-    best, default = best_of(state.ended, plan.quality), default_of(state)
+    best, default = best_of(state.ended, plan.quality), find_default_trial(state)
     if best is None:
         return "no trial has a value"
     text = f"trial {best.number}: {plan.quality.key} {plan.quality.value(best.chosen):.4g}{_unit(plan)}"
@@ -109,12 +109,12 @@ def _head(plan: SweepPlan, state: SweepState) -> str:
     )
 
 
-def _answer(plan: SweepPlan, state: SweepState, best_file: Path | None) -> str:
+def _format_best(plan: SweepPlan, state: SweepState, best_file: Path | None) -> str:
     best = best_of(state.ended, plan.quality)
     if best is None or best_file is None:
         return "## Best\n\nNo trial has a value."
-    said = comparison(plan, state)
-    lines = ["## Best", "", f"{said[0].upper()}{said[1:]}.", ""]
+    sentence = comparison(plan, state)
+    lines = ["## Best", "", f"{sentence[0].upper()}{sentence[1:]}.", ""]
     lines += ["| key | tuned | configured |", "| --- | --- | --- |"]
     lines += [f"| `{key}` | {value} | {plan.space.fixed[key]} |" for key, value in best.values.items()]
     lines += ["", f"    deep3dmap train from={best_file}"]

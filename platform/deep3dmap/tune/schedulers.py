@@ -29,14 +29,14 @@ TIME = "progress"
 OUT_OF_REACH = 1000
 
 
-class Cooperative:
+class CooperativeStopping:
     """Mixin that turns a scheduler's STOP into a request, which the trial follows when its report returns.
 
-    ask_to_stop(number): makes the request. spared(number): whether a trial must not be stopped.
+    ask_to_stop(number): makes the request. is_protected(number): whether a trial must not be stopped.
     """
 
     ask_to_stop: Callable[[int], None]
-    spared: Callable[[int], bool]
+    is_protected: Callable[[int], bool]
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Decide as the scheduler does, but never kill a trial."""
@@ -47,14 +47,14 @@ class Cooperative:
         decision: str = super().on_trial_result(controller, trial, result)  # type: ignore[misc]
         if decision != FIFOScheduler.STOP:
             return decision
-        if not self.spared(number):
+        if not self.is_protected(number):
             self._asked.add(number)
             self.ask_to_stop(number)
         return FIFOScheduler.CONTINUE
 
-    def listen(self, ask_to_stop: Callable[[int], None], spared: Callable[[int], bool]) -> "Cooperative":
+    def set_callbacks(self, ask_to_stop: Callable[[int], None], is_protected: Callable[[int], bool]) -> "CooperativeStopping":
         """Set the callbacks; returns self."""
-        self.ask_to_stop, self.spared, self._asked = ask_to_stop, spared, set[int]()
+        self.ask_to_stop, self.is_protected, self._asked = ask_to_stop, is_protected, set[int]()
         return self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -62,23 +62,23 @@ class Cooperative:
         return {}
 
 
-class Everyone(Cooperative, FIFOScheduler):
+class NoEarlyStopping(CooperativeStopping, FIFOScheduler):
     """Stops no trial early."""
 
 
-class Asha(Cooperative, AsyncHyperBandScheduler):
+class Asha(CooperativeStopping, AsyncHyperBandScheduler):
     """Asynchronous successive halving."""
 
 
-class HyperBand(Cooperative, HyperBandScheduler):
+class HyperBand(CooperativeStopping, HyperBandScheduler):
     """Synchronous HyperBand."""
 
 
-class Median(Cooperative, MedianStoppingRule):
+class Median(CooperativeStopping, MedianStoppingRule):
     """The median stopping rule."""
 
 
-class Copying(Cooperative):
+class PopulationMixin(CooperativeStopping):
     """Mixin for population schedulers, which reject a searcher although ours only passes on decided configurations."""
 
     def on_trial_add(self, controller: Any, trial: Any) -> None:
@@ -91,7 +91,7 @@ class Copying(Cooperative):
         return {**config, "trial": trial.config["trial"]}, operations
 
 
-class Population(Copying, PopulationBasedTraining):
+class Population(PopulationMixin, PopulationBasedTraining):
     """Population based training."""
 
 
@@ -100,29 +100,37 @@ def build_scheduler(
     space: SearchSpace,
     objective: Objective,
     ask_to_stop: Callable[[int], None],
-    spared: Callable[[int], bool],
+    is_protected: Callable[[int], bool],
 ) -> Any:
     """Build the scheduler; raises UserError if its library is missing or it does not support the search space."""
-    aim: dict[str, Any] = {"time_attr": TIME, "metric": objective.key, "mode": "min" if objective.better == "down" else "max"}
+    objective_kwargs: dict[str, Any] = {
+        "time_attr": TIME,
+        "metric": objective.key,
+        "mode": "min" if objective.better == "down" else "max",
+    }
     name = options.scheduler
     scheduler: Any
     if name == "none":
-        scheduler = Everyone()
+        scheduler = NoEarlyStopping()
     elif name == "asha":
-        own = options.asha
-        rungs: dict[str, Any] = {"grace_period": own.grace, "reduction_factor": own.reduction, "brackets": own.brackets}
-        scheduler = Asha(**aim, max_t=OUT_OF_REACH, **rungs)
+        scheduler_options = options.asha
+        rungs: dict[str, Any] = {
+            "grace_period": scheduler_options.grace,
+            "reduction_factor": scheduler_options.reduction,
+            "brackets": scheduler_options.brackets,
+        }
+        scheduler = Asha(**objective_kwargs, max_t=OUT_OF_REACH, **rungs)
     elif name == "hyperband":
-        scheduler = HyperBand(**aim, max_t=100, reduction_factor=options.hyperband.reduction)
+        scheduler = HyperBand(**objective_kwargs, max_t=100, reduction_factor=options.hyperband.reduction)
     elif name == "median":
         # A long time slice, so that trials are not paused while there is too little to compare them with.
-        own_median: dict[str, Any] = {"grace_period": options.median.grace, "min_samples_required": options.median.required}
-        scheduler = Median(**aim, min_time_slice=OUT_OF_REACH, **own_median)
+        median_options: dict[str, Any] = {"grace_period": options.median.grace, "min_samples_required": options.median.required}
+        scheduler = Median(**objective_kwargs, min_time_slice=OUT_OF_REACH, **median_options)
     elif name == "pbt":
-        scheduler = _population(options, space, aim)
+        scheduler = _population(options, space, objective_kwargs)
     else:
-        scheduler = _bandits(options, space, aim)
-    return scheduler.listen(ask_to_stop, spared)
+        scheduler = _bandits(options, space, objective_kwargs)
+    return scheduler.set_callbacks(ask_to_stop, is_protected)
 
 
 def replay(scheduler: Any, records: list[TrialRecord]) -> None:
@@ -130,67 +138,69 @@ def replay(scheduler: Any, records: list[TrialRecord]) -> None:
     if not isinstance(scheduler, Asha | Median):
         return
     for record in records:
-        past: Any = SimpleNamespace(trial_id=f"past-{record.number}", config={"trial": record.number}, status="TERMINATED")
-        inner: Any = super(Cooperative, scheduler)
-        inner.on_trial_add(None, past)
+        finished_trial: Any = SimpleNamespace(
+            trial_id=f"past-{record.number}", config={"trial": record.number}, status="TERMINATED"
+        )
+        inner: Any = super(CooperativeStopping, scheduler)
+        inner.on_trial_add(None, finished_trial)
         for evaluation in record.evaluations:
-            inner.on_trial_result(SimpleNamespace(get_live_trials=list), past, dict(evaluation))
+            inner.on_trial_result(SimpleNamespace(get_live_trials=list), finished_trial, dict(evaluation))
 
 
-def _population(options: TuneOptions, space: SearchSpace, aim: dict[str, Any]) -> Any:
+def _population(options: TuneOptions, space: SearchSpace, objective_kwargs: dict[str, Any]) -> Any:
     _check_population(options, space)
     mutations = {
         key: list(p.domain.options) if isinstance(p.domain, Choice) else p.domain.to_tune()
         for key, p in space.parameters.items()
     }
-    own = options.pbt
+    scheduler_options = options.pbt
     return Population(
-        **aim,
-        perturbation_interval=own.every,
-        quantile_fraction=own.quantile,
-        resample_probability=own.resample,
+        **objective_kwargs,
+        perturbation_interval=scheduler_options.every,
+        quantile_fraction=scheduler_options.quantile,
+        resample_probability=scheduler_options.resample,
         hyperparam_mutations=mutations,
-        custom_explore_fn=lambda config: within(space, config),
+        custom_explore_fn=lambda config: clamp_to_bounds(space, config),
         log_config=False,
     )
 
 
-def _bandits(options: TuneOptions, space: SearchSpace, aim: dict[str, Any]) -> Any:
+def _bandits(options: TuneOptions, space: SearchSpace, objective_kwargs: dict[str, Any]) -> Any:
     _check_population(options, space)
     if importlib.util.find_spec("sklearn") is None:
         raise UserError(
             "tune.scheduler=pb2 needs the package 'scikit-learn'; pip install scikit-learn, or use tune.scheduler=pbt"
         )
-    uneven = [key for key, p in space.parameters.items() if not isinstance(p.domain, Numbers)]
-    if uneven:
-        raise UserError(f"tune.scheduler=pb2 varies real numbers only, which {uneven[0]} is not; use tune.scheduler=pbt")
+    unsupported = [key for key, p in space.parameters.items() if not isinstance(p.domain, Numbers)]
+    if unsupported:
+        raise UserError(f"tune.scheduler=pb2 varies real numbers only, which {unsupported[0]} is not; use tune.scheduler=pbt")
     from ray.tune.schedulers.pb2 import PB2
 
-    class Bandits(Copying, PB2):
+    class Bandits(PopulationMixin, PB2):
         """Population based bandits."""
 
     bounds: dict[str, Any] = {
         key: [p.domain.low, p.domain.high] for key, p in space.parameters.items() if isinstance(p.domain, Numbers)
     }
-    own = options.pb2
+    scheduler_options = options.pb2
     return Bandits(
-        **aim,
-        perturbation_interval=own.every,
-        quantile_fraction=own.quantile,
+        **objective_kwargs,
+        perturbation_interval=scheduler_options.every,
+        quantile_fraction=scheduler_options.quantile,
         hyperparam_bounds=bounds,
-        custom_explore_fn=lambda config: within(space, config),
+        custom_explore_fn=lambda config: clamp_to_bounds(space, config),
         log_config=False,
     )
 
 
-def within(space: SearchSpace, config: dict[str, Any]) -> dict[str, Any]:
+def clamp_to_bounds(space: SearchSpace, config: dict[str, Any]) -> dict[str, Any]:
     """Clamp perturbed settings to their bounds."""
-    kept = dict(config)
+    clamped = dict(config)
     for key, parameter in space.parameters.items():
         domain = parameter.domain
         if not isinstance(domain, Choice):
-            kept[key] = domain.at(min(max(domain.share(max(kept[key], domain.low)), 0.0), 1.0))
-    return kept
+            clamped[key] = domain.from_unit(min(max(domain.to_unit(max(clamped[key], domain.low)), 0.0), 1.0))
+    return clamped
 
 
 def _check_population(options: TuneOptions, space: SearchSpace) -> None:

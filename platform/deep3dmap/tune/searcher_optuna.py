@@ -99,5 +99,5 @@ def _known(domain: Domain, value: Any) -> Any:
         return next(i for i, option in enumerate(domain.options) if repr(option) == repr(value))
     if isinstance(domain, Numbers):
         # The run's own value may be off the grid of a quantised range.
-        return domain.at(domain.share(value)) if domain.step else float(value)
+        return domain.from_unit(domain.to_unit(value)) if domain.step else float(value)
     return value

@@ -12,7 +12,7 @@ from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.runs.run_resources import check_resources, concurrency, is_nested, trial_bundle
 from deep3dmap.runs.stored_cards import write_cards
 from deep3dmap.train import ray_runtime
-from deep3dmap.train.start_watch import watched
+from deep3dmap.train.start_watch import run_watched
 from deep3dmap.tune.journal import Journal, SweepState
 from deep3dmap.tune.monitor import Follower, SweepMonitor
 from deep3dmap.tune.objective import VALIDATION
@@ -20,7 +20,7 @@ from deep3dmap.tune.options import PAUSING
 from deep3dmap.tune.plan import SweepPlan
 from deep3dmap.tune.rows import write_sweep_card
 from deep3dmap.tune.searchers import GridSearch, build_searcher
-from deep3dmap.tune.sweep_trial import TrialOrder, carry_out_trial
+from deep3dmap.tune.sweep_trial import TrialOrder, run_trial
 
 MAX_RESTARTS = 2
 # Trials whose processes start at the same time. With more, later trials would be proposed too early, from fewer results.
@@ -37,29 +37,29 @@ class SweepOutcome:
     @property
     def is_complete(self) -> bool:
         """Whether nothing is left to do: all trials have ended, or a limit ended the sweep."""
-        return not self.state.unfinished and (bool(self.state.finish) or len(self.state.trials) >= trials_of(self.plan))
+        return not self.state.unfinished and (bool(self.state.finish) or len(self.state.trials) >= count_trials(self.plan))
 
 
-def trials_of(plan: SweepPlan) -> int:
+def count_trials(plan: SweepPlan) -> int:
     """Return the number of trials of a sweep; for a grid its number of points, if the limit allows."""
     return min(plan.options.trials, len(GridSearch(plan.space).points)) if plan.is_grid else plan.options.trials
 
 
-def trials_left(plan: SweepPlan) -> int:
+def count_remaining_trials(plan: SweepPlan) -> int:
     """Return the number of trials of a sweep that have not ended yet."""
-    return trials_of(plan) - len(Journal(plan.folder / "trials.jsonl").state.ended)
+    return count_trials(plan) - len(Journal(plan.folder / "trials.jsonl").state.ended)
 
 
 def run_sweep(plan: SweepPlan, follow: Follower) -> SweepOutcome:
     """Run a sweep, or the rest of it. Raises UserError if a trial needs more resources than the cluster has."""
     store, journal = ResultStore(plan.results), Journal(plan.folder / "trials.jsonl")
     proposer = build_searcher(plan.space, plan.options, plan.objectives, len(journal.state.trials))
-    plan.keep()
+    plan.write_description()
     write_cards(store, [plan.run])
     write_sweep_card(store, plan)
     monitor = SweepMonitor(plan, journal, proposer, store, follow)
-    todo = trials_of(plan) - len(journal.state.ended)
-    if todo > 0:
+    remaining = count_trials(plan) - len(journal.state.ended)
+    if remaining > 0:
         # Trials use the validation split even if the method does not train.
         prepare_dataset(plan.run.open_dataset(), plan.run.config["data"], quiet=False, splits=["train", VALIDATION])
         available = ray_runtime.connect()
@@ -70,9 +70,9 @@ def run_sweep(plan: SweepPlan, follow: Follower) -> SweepOutcome:
 
         for record in journal.state.unfinished:
             plan.stop_file(record.number).unlink(missing_ok=True)
-        scheduler = build_scheduler(plan.options, plan.space, plan.quality, monitor.ask_to_stop, monitor.is_spared)
+        scheduler = build_scheduler(plan.options, plan.space, plan.quality, monitor.ask_to_stop, monitor.is_protected)
         replay(scheduler, journal.state.ended)
-        _fit(plan, todo, available, Searcher(monitor), scheduler, Listener(monitor))
+        _fit(plan, remaining, available, Searcher(monitor), scheduler, Listener(monitor))
     if journal.state.unfinished and not journal.state.finish:
         monitor.finish("interrupted")
     elif not journal.state.finish:
@@ -80,18 +80,18 @@ def run_sweep(plan: SweepPlan, follow: Follower) -> SweepOutcome:
     return SweepOutcome(plan, journal.state)
 
 
-def _fit(plan: SweepPlan, todo: int, available: dict[str, Any], searcher: Any, scheduler: Any, listener: Any) -> None:
+def _fit(plan: SweepPlan, remaining: int, available: dict[str, Any], searcher: Any, scheduler: Any, listener: Any) -> None:
     from ray import tune
 
     name = f"sweep-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
-    fitting = concurrency([plan.run], available)
-    limit = plan.options.concurrent or (fitting if is_nested(plan.run) else None)
+    parallel_capacity = concurrency([plan.run], available)
+    limit = plan.options.concurrent or (parallel_capacity if is_nested(plan.run) else None)
     tuner = tune.Tuner(
         tune.with_resources(_trial_function(plan), tune.PlacementGroupFactory([trial_bundle(plan.run)])),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
-            num_samples=todo,
+            num_samples=remaining,
             max_concurrent_trials=limit,
             reuse_actors=False,
             trial_dirname_creator=lambda trial: f"trial_{trial.config['trial']}_{trial.trial_id}",
@@ -109,10 +109,10 @@ def _fit(plan: SweepPlan, todo: int, available: dict[str, Any], searcher: Any, s
         # The final report of a failed trial has no metric, which Tune would otherwise treat as an error.
         "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
         # By default Tune starts the processes of a searcher's trials one after another, on any cluster.
-        "TUNE_MAX_PENDING_TRIALS_PG": str(min(limit or fitting, MAX_PENDING)),
+        "TUNE_MAX_PENDING_TRIALS_PG": str(min(limit or parallel_capacity, MAX_PENDING)),
     }
     with ray_runtime.environment(environment):
-        watched(tuner.fit, lambda: None)
+        run_watched(tuner.fit, lambda: None)
     shutil.rmtree(plan.folder / "ray" / name, ignore_errors=True)
 
 
@@ -124,6 +124,6 @@ def _trial_function(plan: SweepPlan) -> Any:
         values = {key: value for key, value in config.items() if key != "trial"}
         run: RunPlan = plan.trial_plan(number, values)
         order = TrialOrder(plan.quality.key, str(plan.stop_file(number)), options.scenes, options.scheduler in PAUSING)
-        return carry_out_trial(run, order)
+        return run_trial(run, order)
 
     return trial

@@ -19,9 +19,9 @@ from deep3dmap.train.local_host import LocalHost
 from deep3dmap.train.resources import hardware, peak_gpu_mb, peak_ram_mb
 from deep3dmap.train.scene_fits import SceneFits
 from deep3dmap.train.session import Scorer, TrainingSummary
-from deep3dmap.train.trainer import carried_out, train_on_workers
+from deep3dmap.train.trainer import run_and_note_failure, train_on_workers
 from deep3dmap.tune.objective import SuiteScorer, ValidationView
-from deep3dmap.tune.population import take_over
+from deep3dmap.tune.population import copy_donor_checkpoint
 
 OUTCOME = "outcome.json"
 EVALUATION = "evaluation"
@@ -50,11 +50,13 @@ class SweepHost(TuneTrialHost):
         """Report metrics to Tune."""
         super().report({**metrics, "memory_mb": memory_mb()})
 
-    def _tell(self, metrics: dict[str, float]) -> None:
+    def _send_to_tune(self, metrics: dict[str, float]) -> None:
         from ray import tune
 
-        whole = self._checkpoints.whole() if self._checkpoints else []
-        tune.report(told(metrics), checkpoint=tune.Checkpoint.from_directory(str(whole[-1].folder)) if whole else None)
+        complete = self._checkpoints.list_complete() if self._checkpoints else []
+        tune.report(
+            make_report(metrics), checkpoint=tune.Checkpoint.from_directory(str(complete[-1].folder)) if complete else None
+        )
 
 
 class SweepWorkerHost(RayTrainHost):
@@ -62,15 +64,15 @@ class SweepWorkerHost(RayTrainHost):
 
     def report(self, metrics: Mapping[str, float]) -> None:
         """Report metrics to Ray Train, which forwards them to Tune."""
-        super().report(told({**metrics, "memory_mb": memory_mb()}))
+        super().report(make_report({**metrics, "memory_mb": memory_mb()}))
 
 
-def told(metrics: Mapping[str, float]) -> dict[str, Any]:
+def make_report(metrics: Mapping[str, float]) -> dict[str, Any]:
     """Return a report: the metrics for the scheduler, and a separate copy, because Tune adds entries to a report."""
     return {**metrics, EVALUATION: dict(metrics)}
 
 
-def carry_out_trial(plan: RunPlan, order: TrialOrder) -> dict[str, Any]:
+def run_trial(plan: RunPlan, order: TrialOrder) -> dict[str, Any]:
     """Run one trial; returns {status, error} and the metrics of the last evaluation. Every exception becomes a status."""
     folder = Path(plan.job.folder)
     status, error, summary = "ok", "", TrainingSummary(0, 0.0)
@@ -82,11 +84,11 @@ def carry_out_trial(plan: RunPlan, order: TrialOrder) -> dict[str, Any]:
     except Exception as problem:  # a trial that fails in any way is stored as a row with its error
         status, error = status_of(problem), text_of(problem)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / OUTCOME).write_text(json.dumps(_facts(summary)))
-    return {**told(last), "status": status, "error": error}
+    (folder / OUTCOME).write_text(json.dumps(_describe_resources(summary)))
+    return {**make_report(last), "status": status, "error": error}
 
 
-def _facts(summary: TrainingSummary) -> dict[str, Any]:
+def _describe_resources(summary: TrainingSummary) -> dict[str, Any]:
     """Return hardware and memory for the trial's row; workers may have used more memory than this process."""
     return {
         "peak_ram_mb": max(peak_ram_mb(), summary.peak_ram_mb),
@@ -107,7 +109,7 @@ def _train(plan: RunPlan, order: TrialOrder) -> tuple[dict[str, float], Training
         summary = train_on_workers(job, storage, nested_worker, extra, [TuneReportCallback()])
         place = {"step": summary.steps, "seconds": summary.seconds, "progress": 100.0}
         return {**place, **summary.metrics}, summary
-    _take_over_if_asked(job)
+    _copy_donor_if_given(job)
     checkpoints = Path(job.folder) / "checkpoints" if order.keeps_checkpoints else None
     host = SweepHost(str(job.config["device"]), Path(order.stop_file), checkpoints)
     summary = train_here(job, host, scorer_of(job, order))[1]
@@ -122,7 +124,7 @@ def nested_worker(config: dict[str, Any]) -> dict[str, Any]:
         host: Host = SweepWorkerHost(str(job.config["device"]), Path(order.stop_file))
         return train_here(job, host, scorer_of(job, order))[1]
 
-    return carried_out(train)
+    return run_and_note_failure(train)
 
 
 def scorer_of(job: TrainingJob, order: TrialOrder) -> Scorer | None:
@@ -143,16 +145,16 @@ def memory_mb() -> float:
     return peak_gpu_mb() or peak_ram_mb()
 
 
-def _take_over_if_asked(job: TrainingJob) -> None:
+def _copy_donor_if_given(job: TrainingJob) -> None:
     from ray import tune
 
-    given = tune.get_checkpoint()
-    if given is not None:
-        with given.as_directory() as folder:
-            take_over(job, Path(folder))
+    checkpoint = tune.get_checkpoint()
+    if checkpoint is not None:
+        with checkpoint.as_directory() as folder:
+            copy_donor_checkpoint(job, Path(folder))
 
 
 def _check_metric(metric: str, last: Mapping[str, float]) -> None:
     if metric not in last:
-        there = ", ".join(sorted(set(last) - {"step", "seconds", "progress", "memory_mb"})) or "nothing"
-        raise UserError(f"tune.metric={metric}: the validation of this method reports {there}")
+        reported = ", ".join(sorted(set(last) - {"step", "seconds", "progress", "memory_mb"})) or "nothing"
+        raise UserError(f"tune.metric={metric}: the validation of this method reports {reported}")

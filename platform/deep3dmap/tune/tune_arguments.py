@@ -28,9 +28,9 @@ class TuneRequest:
 
 def parse_arguments(texts: Sequence[str]) -> TuneRequest:
     """Parse `key=value` arguments; raises UserError for an unknown key or value, suggesting the closest valid one."""
-    own: dict[str, Any] = {}
+    tune_values: dict[str, Any] = {}
     space: dict[str, Any] = {}
-    run: dict[str, Any] = {}
+    run_values: dict[str, Any] = {}
     for text in texts:
         key, _, written = text.removeprefix("+").partition("=")
         if key.startswith(SPACE):
@@ -39,13 +39,13 @@ def parse_arguments(texts: Sequence[str]) -> TuneRequest:
             continue
         key, value = split_override(text)
         if key.startswith(PREFIX):
-            _set(own, key, value)
+            _set(tune_values, key, value)
         else:
-            run[key] = value
-    options = build_options(own)
-    method, dataset = str(run.pop("method", "")), str(run.pop("dataset", ""))
-    results = str(run.pop("results", "results"))
-    overrides = tuple(as_override(key, value) for key, value in run.items())
+            run_values[key] = value
+    options = build_options(tune_values)
+    method, dataset = str(run_values.pop("method", "")), str(run_values.pop("dataset", ""))
+    results = str(run_values.pop("results", "results"))
+    overrides = tuple(as_override(key, value) for key, value in run_values.items())
     return TuneRequest(options, space, method, dataset, overrides, results)
 
 
@@ -64,13 +64,13 @@ def option_lines() -> list[tuple[str, Any, str]]:
     return lines
 
 
-def _set(own: dict[str, Any], key: str, value: Any) -> None:
+def _set(tune_values: dict[str, Any], key: str, value: Any) -> None:
     names = [name.removeprefix(PREFIX) for name, _, _ in option_lines()]
     name = key.removeprefix(PREFIX)
     if name not in names:
         raise UserError(f"unknown key '{key}'{nearest(key, [*(PREFIX + known for known in names), SPACE + 'KEY'])}")
     group, _, inner = name.partition(".")
     if inner:
-        own.setdefault(group, {})[inner] = value
+        tune_values.setdefault(group, {})[inner] = value
     else:
-        own[group] = value
+        tune_values[group] = value

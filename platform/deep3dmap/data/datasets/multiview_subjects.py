@@ -12,7 +12,7 @@ from deep3dmap.core.reconstruction import read_mesh
 from deep3dmap.data.formats.images import read_image
 from deep3dmap.data.formats.multiview import read_frames, read_views
 
-AGAIN = "delete the folder and prepare it again"
+REMEDY = "delete the folder and prepare it again"
 
 
 class SubjectSplit:
@@ -48,9 +48,9 @@ class SubjectSplit:
 def read_subject(folder: Path, albedo_gamma: float) -> Sample:
     """Read one subject's folder; raises UserError naming the file that is missing or damaged."""
     sample: Sample = dict(read_views(read_frames(folder)))
-    sample |= read_npz(folder / "truth.npz", "subject", ("vertices",), mend=AGAIN)
+    sample |= read_npz(folder / "truth.npz", "subject", ("vertices",), remedy=REMEDY)
     mesh = read_mesh(folder / "mesh.ply")
-    with reading(folder / "truth.npz", "subject", AGAIN):
+    with reading(folder / "truth.npz", "subject", REMEDY):
         sample["mesh"] = Mesh(sample["vertices"], mesh.faces, mesh.colors)
     if (folder / "albedo.png").is_file():
         sample["albedo_map"] = read_image(folder / "albedo.png") ** np.float32(albedo_gamma)

@@ -138,7 +138,7 @@ def _of_split(frames: list[Frame], split: str) -> list[Frame]:
 
 
 def _bounds(file: Path) -> NDArray[np.float64]:
-    with reading(file, "box of a scene", mend=f"remove {file.parent} and prepare it again"):
+    with reading(file, "box of a scene", remedy=f"remove {file.parent} and prepare it again"):
         return np.array(json.loads(file.read_text()), np.float64).reshape(2, 3)
 
 

@@ -13,7 +13,7 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.core.files import reading
 
 FIELDS = ("shape", "size", "color", "material", "3d_coords", "pixel_coords", "rotation")
-MEND = "restore it from the release"
+REMEDY = "restore it from the release"
 
 
 def image_name(split: str, index: int) -> str:
@@ -41,12 +41,12 @@ def read_scenes(root: Path, split: str) -> dict[str, list[dict[str, Any]]]:
     file = scenes_file(root, split)
     if not file.is_file():
         return {}
-    with reading(file, "CLEVR scene file", MEND):
+    with reading(file, "CLEVR scene file", REMEDY):
         scenes = json.loads(file.read_text())["scenes"]
         found = {str(scene["image_filename"]): list(scene["objects"]) for scene in scenes}
         for name, things in found.items():
             for thing in things:
                 missing = [field for field in FIELDS if field not in dict(thing)]
                 if missing:
-                    raise UserError(f"{file}: an object of {name} lacks {', '.join(missing)}; {MEND}")
+                    raise UserError(f"{file}: an object of {name} lacks {', '.join(missing)}; {REMEDY}")
     return found

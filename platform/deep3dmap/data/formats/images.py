@@ -11,7 +11,7 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.core.files import reading
 
 MAX_PIXELS = 1 << 26
-MEND = "restore the file or drop the frame"
+REMEDY = "restore the file or drop the frame"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 
 _RUN_LENGTHS = 3  # zlib's Z_RLE
@@ -39,7 +39,7 @@ def image_size(file: Path) -> tuple[int, int]:
     """Return (height, width) from the header of an image file."""
     from PIL import Image
 
-    with reading(file, "image", MEND), Image.open(file) as image:
+    with reading(file, "image", REMEDY), Image.open(file) as image:
         check_image_size(file, image)
         return image.height, image.width
 
@@ -47,7 +47,7 @@ def image_size(file: Path) -> tuple[int, int]:
 def check_image_size(file: Path, image: Any) -> None:
     """Raise UserError if an image opened by Pillow has implausibly many pixels, before any of them is decoded."""
     if image.height * image.width > MAX_PIXELS:
-        raise UserError(f"{file}: {image.width}x{image.height} pixels are beyond any photograph; {MEND}, or scale it down")
+        raise UserError(f"{file}: {image.width}x{image.height} pixels are beyond any photograph; {REMEDY}, or scale it down")
 
 
 def write_image(file: Path, image: NDArray[np.float32]) -> None:
@@ -68,7 +68,7 @@ def write_millimetres(file: Path, depth: NDArray[np.float32]) -> None:
 def _pixels(file: Path, mode: str | None) -> NDArray[Any]:
     from PIL import Image
 
-    with reading(file, "image", MEND), Image.open(file) as image:
+    with reading(file, "image", REMEDY), Image.open(file) as image:
         check_image_size(file, image)
         return np.asarray(image.convert(mode) if mode else image)
 

@@ -125,7 +125,7 @@ def read_plain_pickle(file: Path) -> Any:
 
 
 def _read_level(file: Path) -> Tensor:
-    arrays = read_npz(file, "prepared scan", ("arr_0",), mend=f"remove {file.parent} and prepare it again")
+    arrays = read_npz(file, "prepared scan", ("arr_0",), remedy=f"remove {file.parent} and prepare it again")
     level = np.asarray(arrays["arr_0"], np.float32)
     if level.ndim != 3:
         raise UserError(f"{file}: expected (X, Y, Z) distances, got {level.shape}; remove {file.parent} and prepare it again")
