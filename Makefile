@@ -107,7 +107,7 @@ kernels: setup-test
 	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.rasterize_soft
 	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.sparse_conv
 	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.back_project
-	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.nearest_neighbors
+	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.neighbour_search
 	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.train_overhead
 	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.ray_scale --quick
 

@@ -19,7 +19,7 @@ from deep3dmap.render.volume import box_interval
 with mock.patch.dict(os.environ):
     from deep3dmap.benchmarks.kernels import (
         back_project,
-        nearest_neighbors,
+        neighbour_search,
         radiance,
         rasterize_soft,
         sparse_conv,
@@ -38,12 +38,12 @@ def same(results: Iterable[Any], atol: float = 1e-5, rtol: float = 1e-5) -> None
 
 
 def test_nearest_neighbours_and_the_gradient_of_the_chamfer_distance() -> None:
-    points, targets = nearest_neighbors.surfaces(400)
+    points, targets = neighbour_search.surfaces(400)
     assert torch.allclose(points.norm(dim=1), torch.ones(400))
     assert 1.0 < float(targets.norm(dim=1).mean()) < 1.04
-    calls, absent = nearest_neighbors.searches(points, targets)
+    calls, absent = neighbour_search.searches(points, targets)
     same([call() for call in calls.values()])
-    calls, more_absent = nearest_neighbors.chamfers(points, targets)
+    calls, more_absent = neighbour_search.chamfers(points, targets)
     same([call() for call in calls.values()])
     assert all("pytorch3d" in name for name in absent | more_absent)
 

@@ -16,7 +16,7 @@ import torch
 with mock.patch.dict(os.environ):
     from deep3dmap.benchmarks.kernels import (
         back_project,
-        nearest_neighbors,
+        neighbour_search,
         radiance,
         rasterize,
         rasterize_soft,
@@ -65,17 +65,17 @@ def check(found: dict[str, dict[str, float]], titles: int, first: str, *others: 
 
 
 def test_nearest_neighbours(printed: Any) -> None:
-    lines = printed(nearest_neighbors.main, "--points", "60", "90", "--rounds", "2")
+    lines = printed(neighbour_search.main, "--points", "60", "90", "--rounds", "2")
     found = tables(lines)
-    check(found, 4, nearest_neighbors.TREE, "torch.cdist at once")
+    check(found, 4, neighbour_search.TREE, "torch.cdist at once")
     assert [title.split(" and ")[0] for title in found] == ["60", "60", "90", "90"]
     assert re.fullmatch(r"its fastest rival takes \d+\.\d to \d+ times as long as the k-d tree", lines[-1])
 
 
 def test_distances_that_do_not_fit_into_memory_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nearest_neighbors, "MAX_DENSE_POINTS", 10)
-    points, targets = nearest_neighbors.surfaces(50)
-    for ways in (nearest_neighbors.searches, nearest_neighbors.chamfers):
+    monkeypatch.setattr(neighbour_search, "MAX_DENSE_POINTS", 10)
+    points, targets = neighbour_search.surfaces(50)
+    for ways in (neighbour_search.searches, neighbour_search.chamfers):
         calls, absent = ways(points, targets)
         assert "torch.cdist at once" not in calls
         assert "GB of distances" in absent["torch.cdist at once"]

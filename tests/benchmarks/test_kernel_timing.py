@@ -9,7 +9,7 @@ import torch
 
 # The module sets the number of threads of the process in which it measures.
 with mock.patch.dict(os.environ):
-    from deep3dmap.benchmarks.kernels import nearest_neighbors, side_by_side
+    from deep3dmap.benchmarks.kernels import neighbour_search, side_by_side
     from deep3dmap.benchmarks.kernels.side_by_side import Timing, measure, table
 
 
@@ -77,6 +77,6 @@ def test_the_table_gives_ratios_to_the_first_and_says_who_is_absent() -> None:
 
 def test_what_takes_seconds_is_called_once_and_apart(clock: Clock) -> None:
     calls = {"quick": clock.call("quick", [1.0] * 6), "slow": clock.call("slow", [60.0])}
-    found = nearest_neighbors.timings(calls, rounds=3)
+    found = neighbour_search.timings(calls, rounds=3)
     assert clock.order == ["quick", "slow", *["quick"] * 5]
     assert found == [Timing("quick", 1.0, 0.0), Timing("slow", 60.0, 0.0)]

@@ -1,6 +1,6 @@
 """Nearest neighbours and Chamfer distance of points on two surfaces: SciPy's k-d tree, all pairwise distances, PyTorch3D.
 
-Run as `python -m deep3dmap.benchmarks.kernels.nearest_neighbors [--rounds 7] [--quick]`; `--quick` uses 1,000 points only.
+Run as `python -m deep3dmap.benchmarks.kernels.neighbour_search [--rounds 7] [--quick]`; `--quick` uses 1,000 points only.
 On the CPU the platform uses the k-d tree, `geometry.nearest_neighbours.nearest`; the time includes building it.
 """
 
