@@ -55,6 +55,14 @@ def unsteady_store(failures: int, error: OSError) -> tuple[RetryingStore, Unstea
     return store, between
 
 
+def test_an_attempt_that_was_not_recorded_is_reported_without_a_pause(pauses: list[float]) -> None:
+    store, _ = unsteady_store(0, OSError())
+    assert store.attempt("0123456789abcdef", 1).empty
+    with pytest.raises(FileNotFoundError):
+        store.storage.read("tables/runs/none.parquet")
+    assert pauses == []
+
+
 def write(store: ResultStore, points: int = 5) -> None:
     run = run_row(FACE, 0)
     store.write_attempt(run, metric_rows(run, FACE, 2), curve_rows(run, points))

@@ -13,8 +13,8 @@ class RetryingStorage(Storage):
         call_with_retries(lambda: super(RetryingStorage, self).write(name, data))
 
     def read(self, name: str) -> bytes:
-        """Read a file."""
-        return call_with_retries(lambda: super(RetryingStorage, self).read(name))
+        """Read a file; raises FileNotFoundError at once if there is none, as for an attempt that was not recorded."""
+        return call_with_retries(lambda: super(RetryingStorage, self).read(name), final=(FileNotFoundError,))
 
     def names(self, folder: str, ending: str, recursive: bool = False) -> list[str]:
         """Return the result of `Storage.names`."""

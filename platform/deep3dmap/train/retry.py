@@ -14,16 +14,18 @@ _FINAL = {
 }  # fmt: skip
 
 
-def call_with_retries(action: Callable[[], Result], pauses_s: tuple[float, ...] | None = None) -> Result:
+def call_with_retries(
+    action: Callable[[], Result], pauses_s: tuple[float, ...] | None = None, final: tuple[type[Exception], ...] = ()
+) -> Result:
     """Return the result of `action`, retried after each pause while storage fails; raises the error of the last attempt.
 
-    A storage failure is an OSError, or any error raised from one.
+    A storage failure is an OSError, or any error raised from one. final: errors that are answers, and raised at once.
     """
     for pause in PAUSES_S if pauses_s is None else pauses_s:
         try:
             return action()
         except Exception as error:
-            if not is_temporary(error):
+            if isinstance(error, final) or not is_temporary(error):
                 raise
             time.sleep(pause)
     return action()
