@@ -40,6 +40,6 @@ def center_crop(images: Tensor, side: int) -> Tensor:
 
 
 def background_color(picture: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean colour (N, 3, 1, 1) of pictures (N, 3, S, S) outside the object's masks (N, 1, S, S)."""
+    """Return the mean colour (N, 3, 1, 1) of pictures (N, 3, S, S) outside the masks (N, 1, S, S); 0 for full masks."""
     outside = 1 - mask
-    return (picture * outside).sum((2, 3), keepdim=True) / outside.sum((2, 3), keepdim=True)
+    return (picture * outside).sum((2, 3), keepdim=True) / outside.sum((2, 3), keepdim=True).clamp(min=1)

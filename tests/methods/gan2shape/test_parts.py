@@ -199,6 +199,7 @@ def test_the_background_is_the_mean_colour_outside_the_object() -> None:
     mask = torch.zeros(1, 1, 4, 4)
     mask[..., 2:] = 1
     assert background_color(picture, mask).flatten().tolist() == [0.5, -0.5, 1.0]
+    assert background_color(picture, torch.ones(1, 1, 4, 4)).flatten().tolist() == [0.0, 0.0, 0.0]
 
 
 def test_views_and_lights_are_learnt_where_they_are_known(model: ShapeModel) -> None:
