@@ -59,14 +59,14 @@ def test_every_object_is_seen_where_the_scene_says(clevr: Clevr) -> None:
     scenes = read_scenes(clevr.folder("train"), "train")
     split = clevr.split("train")
     for index in range(len(split)):
-        sample, things = split[index], scenes[split.name(index) + ".png"]
+        sample, objects = split[index], scenes[split.name(index) + ".png"]
         assert sample["object_masks"].sum(0).max() <= 1
         assert (sample["object_masks"].sum((1, 2)) >= 1).all()
-        for thing, mask in zip(things, sample["object_masks"]):
+        for item, mask in zip(objects, sample["object_masks"]):
             rows, columns = np.nonzero(mask)
-            column, row, depth = thing["pixel_coords"]
+            column, row, depth = item["pixel_coords"]
             # Occlusion shifts the centre of the visible part by less than the object's size.
-            reach = 1.2 * SIZES[thing["size"]] * 48 / 2 / np.tan(np.radians(20)) / depth
+            reach = 1.2 * SIZES[item["size"]] * 48 / 2 / np.tan(np.radians(20)) / depth
             assert abs(columns.mean() + 0.5 - column) < reach
             assert abs(rows.mean() + 0.5 - row) < reach
 
@@ -101,13 +101,13 @@ def test_objects_stand_apart_on_the_ground() -> None:
     rng = np.random.default_rng(0)
     for count in (1, 3, 5):
         camera = sample_camera(rng, LayoutRules(), 64)
-        things = sample_objects(rng, LayoutRules(sizes=("small",)), count, camera)
+        objects = sample_objects(rng, LayoutRules(sizes=("small",)), count, camera)
         vectors = directions(camera)
-        for number, thing in enumerate(things):
-            assert thing.position[2] == pytest.approx(thing.radius)
-            for other in things[:number]:
-                offset = np.subtract(thing.position, other.position)
-                assert np.linalg.norm(offset[:2]) >= SIZES[thing.size] + SIZES[other.size] + GAP
+        for number, item in enumerate(objects):
+            assert item.position[2] == pytest.approx(item.radius)
+            for other in objects[:number]:
+                offset = np.subtract(item.position, other.position)
+                assert np.linalg.norm(offset[:2]) >= SIZES[item.size] + SIZES[other.size] + GAP
                 assert abs(offset @ vectors["right"]) > MARGIN
                 assert abs(offset @ vectors["behind"]) > MARGIN
 
@@ -119,11 +119,11 @@ def test_directions_are_those_of_the_picture() -> None:
     assert vectors["right"] @ right == pytest.approx(1)
     assert vectors["behind"] @ forward > 0.5
     assert vectors["above"] @ down < -0.5
-    things = [
+    objects = [
         SceneObject("cube", "small", "red", "metal", tuple(place), 0.0)
         for place in (1.5 * vectors["left"], 1.5 * vectors["behind"])
     ]
-    found = relationships(things, camera)
+    found = relationships(objects, camera)
     assert found["right"] == [[1], []]
     assert found["behind"] == [[1], []]
     assert found["front"] == [[], [0]]
@@ -170,9 +170,9 @@ def release(root: Path) -> Path:
             image = np.zeros((3, 8, 12), np.float32)
             image[0, :, 2:10], image[1, :, 6:10] = 1, 1
             write_image(root / "images" / split / f"CLEVR_{split}_{index:06d}.png", image)
-    thing = {"shape": "cube", "size": "small", "color": "red", "material": "metal", "rotation": 3.0}
-    thing |= {"3d_coords": [1, 2, 0.35], "pixel_coords": [1, 2, 9]}
-    scenes = [{"image_filename": f"CLEVR_train_{index:06d}.png", "objects": [thing] * 2} for index in range(2)]
+    item = {"shape": "cube", "size": "small", "color": "red", "material": "metal", "rotation": 3.0}
+    item |= {"3d_coords": [1, 2, 0.35], "pixel_coords": [1, 2, 9]}
+    scenes = [{"image_filename": f"CLEVR_train_{index:06d}.png", "objects": [item] * 2} for index in range(2)]
     (root / "scenes").mkdir()
     (root / "scenes" / "CLEVR_train_scenes.json").write_text(json.dumps({"info": {}, "scenes": scenes}))
     return root

@@ -105,6 +105,12 @@ def test_damaged_sens_files_leave_no_scan(tmp_path: Path) -> None:
     assert len(scannet(file.parent).split("test")) == 1
     with pytest.raises(UserError, match="compression 0"):
         read_sens(write_sens(tmp_path / "raw/b.sens", color=0))
+    whole = file.read_bytes()
+    at = whole.index(struct.pack("<f", 1000.0))
+    for per_metre in (0.0, -1.0, np.nan, np.inf):
+        file.write_bytes(whole[:at] + struct.pack("<f", per_metre) + whole[at + 4 :])
+        with pytest.raises(UserError, match=r"a\.sens: its cameras or depth units"):
+            read_sens(file)
 
 
 def test_an_incomplete_export_is_not_overwritten(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Fuzz the ops and the readers: `python tests/fuzz/run.py ops --count 100000` (see docs/faults.md, and `make fuzz`).
 
-Cases are numbered and seeded; they run in worker processes, so that one that crashes is told and the rest go on. Ends with a
-table, and with exit code 1 if anything was found.
+Cases are numbered and seeded. They run in worker processes, so that a crash is reported and the remaining cases still run.
+Prints a table at the end, and exits with code 1 if any fault was found.
 """
 
 import argparse
@@ -17,26 +17,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
-MOST_KIB = 1 << 20
+MAX_KIB = 1 << 20
 
 
 @dataclass
 class Found:
-    """What came of a range of cases: outcomes by name, faults in words, the most memory that a worker held."""
+    """Result of a range of cases: number of outcomes by name, fault descriptions, and peak memory of a worker in KiB."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     peak_kib: int = 0
 
     def add(self, other: "Found") -> None:
-        """Count the other's cases too."""
+        """Add the results of another range."""
         self.outcomes.update(other.outcomes)
         self.faults += other.faults
         self.peak_kib = max(self.peak_kib, other.peak_kib)
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run as the command line says; returns the exit code."""
+    """Run the command line `words` and return the exit code."""
     given = _arguments(words)
     if given.worker:
         _work(given)
@@ -47,7 +47,10 @@ def main(words: list[str] | None = None) -> int:
 
 
 def fuzz(kind: str, count: int, seed: int = 0, processes: int = 1, native: str | None = None, first: int = 0) -> Found:
-    """Run `count` cases on so many processes at once."""
+    """Run `count` cases in `processes` parallel processes, starting with case `first`.
+
+    native: another build of the native kernels, None for the installed one.
+    """
     cuts = [first + count * i // processes for i in range(processes + 1)]
     found = Found()
     with ThreadPoolExecutor(processes) as pool:
@@ -57,7 +60,7 @@ def fuzz(kind: str, count: int, seed: int = 0, processes: int = 1, native: str |
 
 
 def table(kind: str, found: Found) -> str:
-    """Return the outcomes by case as text."""
+    """Return a text table of the number of outcomes per case name, followed by the faults."""
     names = sorted({name.rsplit(": ", 1)[0] for name in found.outcomes})
     lines = [f"{kind:<44}{'ok':>9}{'refused':>9}"]
     for name in [*names, "all"]:
@@ -108,10 +111,10 @@ def _read(report: Path) -> Found:
 
 
 def _work(given: argparse.Namespace) -> None:
-    """Run the cases one after the other; what was found so far is on disk after each hundredth, the number before each."""
+    """Run the cases in order, writing the case number to disk before each case and the results after every hundredth."""
     sys.path.insert(0, str(SUPPORT))
     if given.native:
-        _take_native(given.native)
+        _use_native(given.native)
     import torch
 
     torch.set_num_threads(1)
@@ -126,7 +129,7 @@ def _work(given: argparse.Namespace) -> None:
             found.outcomes[f"{name}: {outcome}"] += 1
         else:
             found.faults.append(f"{given.kind} {number} (seed {given.seed}), {name}: {outcome}")
-        if found.peak_kib < MOST_KIB <= (peak := _kib("VmHWM")):
+        if found.peak_kib < MAX_KIB <= (peak := _kib("VmHWM")):
             found.faults.append(f"{given.kind} {number} (seed {given.seed}), {name}: memory grew to {peak // 1024} MiB")
         found.peak_kib = _kib("VmHWM")
         if number % 100 == 0:
@@ -149,14 +152,14 @@ def _case(kind: str, seed: int) -> Callable[[int], tuple[str, str]]:
 
 
 def _limit_memory() -> None:
-    """Let fail what would take MOST_KIB more than now, also what is never written to, so that it is not in the peak."""
+    """Make allocations fail beyond MAX_KIB above current use, even those never written to, which the peak does not count."""
     import resource
 
-    resource.setrlimit(resource.RLIMIT_AS, ((_kib("VmSize") + MOST_KIB) << 10, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, ((_kib("VmSize") + MAX_KIB) << 10, resource.RLIM_INFINITY))
 
 
-def _take_native(place: str) -> None:
-    """Let deep3dmap use another build of its kernels than the installed one."""
+def _use_native(place: str) -> None:
+    """Make deep3dmap use the build of its kernels at `place` instead of the installed one."""
     import importlib.util
 
     import deep3dmap.ops  # noqa: F401
@@ -170,7 +173,7 @@ def _take_native(place: str) -> None:
 
 
 def _kib(name: str) -> int:
-    # Not getrusage: its peak is inherited from the process that started this one.
+    # getrusage is not used, since its peak is inherited from the parent process.
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 

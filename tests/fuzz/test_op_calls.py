@@ -1,4 +1,4 @@
-"""20,000 of the million calls that `make fuzz` makes of the ops, on the kernels as they are built here; and none forgotten."""
+"""20,000 of the million op calls of `make fuzz`, on the kernels as built here, and a check that no op is left out."""
 
 import sys
 from pathlib import Path
@@ -17,23 +17,23 @@ from deep3dmap.ops import _backend
 
 
 def test_no_call_of_an_op_ends_the_process() -> None:
-    """Calls that fit and calls that do not end well or with a clear error, in little memory."""
+    """Valid and invalid calls either succeed or raise a clear error, using little memory."""
     found = run.fuzz("ops", count=20_000, seed=1)
     assert not found.faults, run.table("ops", found)
     assert found.outcomes.total() == 20_000
-    assert found.peak_kib < run.MOST_KIB
+    assert found.peak_kib < run.MAX_KIB
 
 
 @pytest.mark.parametrize(
     ("action", "told"),
     [
         ("os.abort()", "signal 6"),
-        # Never written to, so that it is in no peak.
+        # Memory that is never written to does not count towards the peak.
         ("torch.empty(2 << 30, dtype=torch.uint8)", "can't allocate memory"),
     ],
 )
 def test_a_call_that_ends_the_process_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str, told: str) -> None:
-    """The harness itself: a worker that dies is named with its case, and the cases after it still run."""
+    """The harness reports the case at which a worker died and still runs the cases after it."""
     case = f"def run_case(seed, number):\n    if number == 3:\n        {action}\n    return 'toy', 'ok'\n"
     (tmp_path / "op_calls.py").write_text(f"import os, torch\n{case}")
     monkeypatch.setattr(run, "SUPPORT", tmp_path)

@@ -66,7 +66,7 @@ def _run_jobs(make: Callable[[Job], Result], jobs: Sequence[Job], workers: int |
         try:
             yield from _iterate_completed(running)
         except BrokenProcessPool as error:
-            raise UserError("a worker process was killed, most likely by lack of memory; use fewer workers") from error
+            raise UserError("a worker process was killed, most likely because memory ran out; use fewer workers") from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -107,8 +107,8 @@ class AFLW2000:
         everything = find_photographs(self.root)
         boxes = boxes_of(self._config.boxes, [file.stem for file in everything])
         chosen = self._select_photographs(everything)
-        reading = SampleContents(evaluation=True, training=False, crop_size=0, seed=0)
-        split = FaceSplit([(file.stem, file) for file in chosen], reading, self._model, boxes)
+        contents = SampleContents(evaluation=True, training=False, crop_size=0, seed=0)
+        split = FaceSplit([(file.stem, file) for file in chosen], contents, self._model, boxes)
         return Reannotated(split, *self._annotations(everything)) if self._config.landmarks else split
 
     def _select_photographs(self, files: list[Path]) -> list[Path]:

@@ -33,7 +33,7 @@ class ClevrConfig:
     sizes: list[str] = option(["large", "small"], "sizes of the objects", choices=("large", "small"))
     reach: float = option(3.0, "objects are placed within plus and minus this distance in x and y", low=0.5, high=4.0)
     field_of_view: float = option(40.0, "field of view of the camera in degrees", low=10.0, high=60.0)
-    jitter: float = option(0.5, "random camera offset along each axis, per image", low=0.0, high=2.0)
+    jitter: float = option(0.5, "maximum random camera offset along each axis, per image", low=0.0, high=2.0)
     supersample: int = option(3, "samples per pixel side when rendering", low=1, high=8)
     seed: int = option(0, "seed of every random choice", low=0)
     keep: int = option(100000, "number of training images cached in memory", low=0)

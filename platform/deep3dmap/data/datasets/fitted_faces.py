@@ -91,11 +91,11 @@ class FaceSplit:
     def __init__(
         self,
         files: list[tuple[str, Path]],
-        reading: SampleContents,
+        contents: SampleContents,
         model: FaceModel | None,
         box_of: Callable[[str, tuple[int, int]], NDArray[np.float32]],
     ) -> None:
-        self._files, self._reading, self._model, self._box_of = files, reading, model, box_of
+        self._files, self._contents, self._model, self._box_of = files, contents, model, box_of
         self._kept: dict[int, Sample] = {}
 
     def __len__(self) -> int:
@@ -113,7 +113,7 @@ class FaceSplit:
         if index in self._kept:
             return dict(self._kept[index])
         sample = self._read(index)
-        if len(self._kept) < self._reading.keep:
+        if len(self._kept) < self._contents.keep:
             self._kept[index] = sample
         return dict(sample)
 
@@ -122,9 +122,9 @@ class FaceSplit:
         face, image = read_face(file.with_suffix(".mat")), read_image(file)
         vertices = None if self._model is None else self._model.vertices(face, image.shape[1], file.with_suffix(".mat"))
         sample: Sample = {}
-        if self._reading.evaluation:
+        if self._contents.evaluation:
             sample |= self._evaluation(name, image, face, vertices)
-        if self._reading.training:
+        if self._contents.training:
             sample |= self._training(name, image, face, vertices)
         return sample
 
@@ -145,8 +145,8 @@ class FaceSplit:
         self, name: str, image: NDArray[np.float32], face: FittedFace, vertices: NDArray[np.float64] | None
     ) -> Sample:
         # The jitter of the training crop is fixed per sample and does not change between epochs.
-        rng = np.random.default_rng(item_seed("crop", self._reading.seed, name))
-        size = self._reading.crop_size
+        rng = np.random.default_rng(item_seed("crop", self._contents.seed, name))
+        size = self._contents.crop_size
         similarity = face_crop.crop_from_landmarks(self._landmarks(face, vertices), size, face_crop.TRAINING_FACTOR, rng)
         sample = {"crop": face_crop.warp(image, similarity, size), "crop_from_image": similarity}
         if vertices is not None and self._model is not None:

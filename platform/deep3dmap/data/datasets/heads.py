@@ -124,7 +124,7 @@ class Heads(GeneratedSplits):
         folder = self.folder(name)
         names = [f"head_{index:05d}" for index in range(self._plan.count(name))]
         # Validation needs both: training computes the loss on it, and suites compute metrics.
-        reading = SampleContents(
+        contents = SampleContents(
             evaluation=name != "train" or self._config.train_with_image,
             training=name != "test",
             crop_size=self._config.crop_size,
@@ -132,7 +132,7 @@ class Heads(GeneratedSplits):
             keep=self._config.keep if name == "train" else 0,
         )
         boxes = _Boxes(threehundred_w_lp.read_boxes(folder / "boxes.csv"))
-        return FaceSplit([(one, folder / f"{one}.jpg") for one in names], reading, self._model, boxes)
+        return FaceSplit([(one, folder / f"{one}.jpg") for one in names], contents, self._model, boxes)
 
     @cached_property
     def _model(self) -> FaceModel:

@@ -29,7 +29,7 @@ class ImageFolderConfig:
     box: list = option([], "left, top, right, bottom of the subject in pixels, for all images (none = use boxes)")
     boxes: str = option(
         "center",
-        "center: the central square of half the image side; auto, cascade, mediapipe or a YuNet .onnx: a "
+        "center: the central square of half the shorter side; auto, cascade, mediapipe or a YuNet .onnx: a "
         "face detector; a CSV name,left,top,right,bottom; a folder of landmark files (.pts, .txt, .npy)",
     )
     tight: bool = option(False, "given boxes tightly enclose the landmarks instead of being face-detector boxes")

@@ -14,7 +14,7 @@ from deep3dmap.data.cache import build_folder
 from deep3dmap.data.content_hash import hash_data, hash_generator
 from deep3dmap.data.datasets.blender import Blender, BlenderConfig
 from deep3dmap.data.datasets.scene_views import HELD_OUT, OPAQUE, VIEW_KEYS
-from deep3dmap.data.formats import images, multiview, nerf_synthetic
+from deep3dmap.data.formats import images, multiview, nerf_synthetic, pose_conventions
 from deep3dmap.data.generation import item_seed, make_items
 from deep3dmap.data.scenes import (
     object_designs,
@@ -30,7 +30,7 @@ from deep3dmap.ops import solid_texture_reference
 
 SOURCES = (
     *(objects, object_designs, rooms_shapes, rooms_textures, solid_render, solid_shapes, sphere_cameras, view_render),
-    *(images, multiview, nerf_synthetic, ply, solid_texture_reference),
+    *(images, multiview, nerf_synthetic, pose_conventions, ply, solid_texture_reference),
 )
 VIEW_SETTINGS = ("train_views", "val_views", "test_views", "image_size", "supersample", "seed")
 

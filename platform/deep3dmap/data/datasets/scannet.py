@@ -71,7 +71,7 @@ class ScanNet(ScanFolders):
         return [Preparation(title, len(jobs), None) for title, jobs in named if jobs]
 
     def prepare(self, workers: int | Executor = 1, quiet: bool = True, splits: Sequence[str] | None = None) -> None:
-        """Export `.sens` files into their own folders, then fuse the TSDFs of training and validation scans.
+        """Export `.sens` files into the folders that contain them, then fuse the TSDFs of training and validation scans.
 
         splits: which of these splits to fuse, None = both. Existing results are kept, and each scan is written atomically.
         Scans are distributed over `workers` processes or an executor, such as one backed by a cluster.

@@ -71,7 +71,10 @@ def evenly_chosen(frames: list[Frame], count: int) -> list[Frame]:
 
 
 def every_nth_held_out(frames: Sequence[Frame], every: int, first: int = 0) -> tuple[list[Frame], list[Frame]]:
-    """Split frames into given and held-out ones: `first`, `first + every`, ... (0 and 8 in LLFF and mip-NeRF 360)."""
+    """Split frames into given and held-out ones, both in their order.
+
+    Frames `first`, `first + every`, ... are held out; LLFF and mip-NeRF 360 use 0 and 8.
+    """
     held_out = range(first, len(frames), every)
     return [frame for index, frame in enumerate(frames) if index not in held_out], [frames[index] for index in held_out]
 

@@ -87,13 +87,13 @@ class ThreeHundredWLP:
             raise unknown("split of threehundred_w_lp", name, self.card.splits)
         chosen = [pair for index, pair in enumerate(self._files) if (index % EVERY_NTH == EVERY_NTH - 1) == (name == "val")]
         training = name == "train"
-        reading = SampleContents(
+        contents = SampleContents(
             evaluation=not training or self._config.train_with_image,
             training=training,
             crop_size=self._config.crop_size,
             seed=self._config.seed,
         )
-        return FaceSplit(chosen, reading, self._model, LandmarkBoxes(dict(chosen)))
+        return FaceSplit(chosen, contents, self._model, LandmarkBoxes(dict(chosen)))
 
     @cached_property
     def _files(self) -> list[tuple[str, Path]]:

@@ -19,12 +19,12 @@ from deep3dmap.core.dataset import LazySequence
 from deep3dmap.core.errors import UserError
 from deep3dmap.data.formats.images import SUFFIXES, image_size, read_image
 from deep3dmap.data.formats.numbers import increasing_times, nearest_in_time, read_rows
+from deep3dmap.data.formats.pose_conventions import OPENCV_FROM_OPENGL
 from deep3dmap.data.formats.scannet_tsdf import read_fragments
 from deep3dmap.data.formats.trajectory import read_trajectory
 
 RECORDED_SIZE = (1920, 1440)  # width, height
 LATEST = 0.5  # seconds; a larger gap between pose and frame means another recording or time unit
-OPENCV_FROM_ARKIT_CAMERA = np.diag([1.0, -1, -1, 1])
 Z_UP_FROM_Y_UP = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
 
 Images = LazySequence[NDArray[np.float32]]
@@ -72,7 +72,7 @@ def read_capture(
 
 def world_from_arkit(poses: NDArray[np.float64], camera_height: float) -> NDArray[np.float64]:
     """Convert ARKit poses (V, 4, 4) to z up and OpenCV camera axes: R' = Rx(90) R diag(1, -1, -1), t' = Rx(90) t."""
-    world: NDArray[np.float64] = Z_UP_FROM_Y_UP @ poses @ OPENCV_FROM_ARKIT_CAMERA
+    world: NDArray[np.float64] = Z_UP_FROM_Y_UP @ poses @ OPENCV_FROM_OPENGL
     world[:, 2, 3] += camera_height
     return world
 

@@ -16,7 +16,7 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.core.files import reading
 from deep3dmap.core.pinhole_camera import Camera, check_pose
 from deep3dmap.data.formats.images import check_image_size, image_size, read_gray16, read_image, write_gray16, write_image
-from deep3dmap.data.formats.pose_conventions import OPENCV, OPENGL, check_convention
+from deep3dmap.data.formats.pose_conventions import OPENCV, OPENCV_FROM_OPENGL, OPENGL, check_convention
 
 CAMERAS = "transforms.json"
 MAX_SIDE = 1 << 16
@@ -130,7 +130,7 @@ def _parse_frame(folder: Path, about: dict[str, Any], frame: Any, where: str, ax
         if not (0 < height < MAX_SIDE and 0 < width < MAX_SIDE):
             raise UserError(f"{where}: w and h must be image sizes in pixels, got {width} and {height}")
     if axes == OPENGL:
-        pose = pose @ np.diag([1.0, -1.0, -1.0, 1.0])
+        pose = pose @ OPENCV_FROM_OPENGL
     mask = folder / str(frame["mask_path"]) if frame.get("mask_path") else None
     if mask is not None and not mask.is_file():
         raise UserError(f"{where}: {mask} is missing")

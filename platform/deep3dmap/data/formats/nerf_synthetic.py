@@ -17,6 +17,7 @@ from deep3dmap.core.files import reading
 from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.data.formats.images import write_image
 from deep3dmap.data.formats.multiview import Frame, read_frames
+from deep3dmap.data.formats.pose_conventions import OPENCV_FROM_OPENGL
 
 SPLITS = ("train", "val", "test")
 
@@ -57,7 +58,7 @@ def write_split(
     frames = []
     for index, (image, mask, camera) in enumerate(zip(images, masks, cameras, strict=True)):
         write_image(folder / split / f"r_{index}.png", np.concatenate([image, mask[None]]))
-        pose = camera.world_from_camera @ np.diag([1.0, -1.0, -1.0, 1.0])
+        pose = camera.world_from_camera @ OPENCV_FROM_OPENGL
         frames.append({"file_path": f"./{split}/r_{index}", "transform_matrix": pose.tolist()})
     about = {"camera_angle_x": angles.pop(), "frames": frames}
     (folder / f"transforms_{split}.json").write_text(json.dumps(about, indent=1))

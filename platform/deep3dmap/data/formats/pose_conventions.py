@@ -16,7 +16,7 @@ Array = NDArray[np.floating[Any]]
 OPENCV = "x right, y down, z forward"
 OPENGL = "x right, y up, z backwards"
 MIN_VIEWS = 3
-_FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
+OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])  # camera axes; the matrix is its own inverse
 _MAX_SPREAD = 0.15  # largest distance of the axes from the common point, relative to the distance to the cameras
 
 
@@ -52,11 +52,11 @@ def check_convention(world_from_camera: Array, source: str, axes: str, fix: str)
     if len(world_from_camera) < MIN_VIEWS or _axes_meet(world_from_camera):
         return
     other = OPENCV if axes == OPENGL else OPENGL
-    if _axes_meet(world_from_camera @ _FLIP):
+    if _axes_meet(world_from_camera @ OPENCV_FROM_OPENGL):
         raise UserError(f"{source}: the cameras look away from their subject; the camera axes are {other}, not {axes}. {fix}")
-    written = world_from_camera if axes == OPENCV else world_from_camera @ _FLIP
+    written = world_from_camera if axes == OPENCV else world_from_camera @ OPENCV_FROM_OPENGL
     inverse = np.linalg.inv(written)
-    if _axes_meet(inverse) or _axes_meet(inverse @ _FLIP):
+    if _axes_meet(inverse) or _axes_meet(inverse @ OPENCV_FROM_OPENGL):
         raise UserError(f"{source}: the poses are world-to-camera, not camera-to-world; write the inverse matrices")
 
 

@@ -1,4 +1,4 @@
-"""The layout of `.sens` files exported by ScanNet's official tool (Dai et al., CVPR 2017): reader and writer of one scan.
+"""Scans in the layout to which ScanNet's official tool exports a `.sens` file (Dai et al., CVPR 2017): reader and writer.
 
     color/0.jpg ...  depth/0.png ... (16 bit, millimetres, 0 = invalid)  pose/0.txt ... (4x4 camera-to-world, metres)
     intrinsic/intrinsic_color.txt, intrinsic/intrinsic_depth.txt (4x4, integer pixel centres)

@@ -86,12 +86,12 @@ def _header(file: Path, stream: BinaryIO) -> SensHeader:
     _read_exactly(file, stream, length)
     matrices = {name: _matrix(file, stream) for name in MATRICES}
     color, depth, _, _, width, height, per_metre, frames = _unpack(file, stream, "<iiIIIIfQ")
-    if color not in COLOR_SUFFIXES or depth not in (RAW_DEPTH, ZLIB_DEPTH) or per_metre <= 0:
+    if color not in COLOR_SUFFIXES or depth not in (RAW_DEPTH, ZLIB_DEPTH):
         raise UserError(
             f"{file}: colour compression {color} or depth compression {depth} is not supported; use ScanNet's official tool"
         )
     if not (np.isfinite(list(matrices.values())).all() and 0 < per_metre < np.inf):
-        raise UserError(f"{file}: NaN or infinity among its cameras or depth units; download it again")
+        raise UserError(f"{file}: its cameras or depth units are not finite, or its depth units not above 0; download it again")
     if not 0 < width * height <= MAX_PIXELS:
         raise UserError(f"{file}: depth maps of {width}x{height} pixels are beyond any sensor; download it again")
     if frames * FRAME_BYTES > file.stat().st_size:

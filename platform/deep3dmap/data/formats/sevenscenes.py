@@ -140,7 +140,10 @@ def read_world_to_zup(folder: Path) -> NDArray[np.float64]:
     """Return the (4, 4) transform from the scan's world to z up and floor at z = 0; raises UserError if there is none."""
     file = _find_in_folder_or_parent(folder, "world_to_zup.txt")
     if file is None:
-        raise UserError(f"{folder}: align_to_zup needs world_to_zup.txt (4x4) next to the frames; add it or set it to false")
+        raise UserError(
+            f"{folder}: dataset.align_to_zup needs world_to_zup.txt (4x4) next to the frames; add the file or set "
+            "dataset.align_to_zup=false"
+        )
     return check_pose(_numbers(file, (4, 4)), str(file))
 
 

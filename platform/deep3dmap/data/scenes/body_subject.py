@@ -83,7 +83,7 @@ def _is_clear(joints: Array) -> bool:
 
 
 def sample_light(rng: np.random.Generator) -> Array:
-    """Draw (10, 3) coefficients of `irradiance`: ambient light and two lamps, with the exposure normalised over all sides."""
+    """Draw (10, 3) coefficients of `irradiance`: ambient light and two lamps, exposed at random but with no side black."""
     light = np.zeros((10, 3))
     light[0] = rng.uniform(0.5, 0.9) * _tint(rng)
     for strength in (rng.uniform(0.3, 1.0), rng.uniform(0, 0.5)):

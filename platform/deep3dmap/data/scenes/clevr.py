@@ -23,7 +23,7 @@ from deep3dmap.data.scenes.clevr_render import Picture, draw, sample_lights
 from deep3dmap.geometry.cameras import project
 
 # Minimum visible area of an object as a fraction of the image: 200 of CLEVR's 480 x 320 pixels.
-MIN_PIXELS = 200 / (480 * 320)
+MIN_VISIBLE_SHARE = 200 / (480 * 320)
 ATTEMPTS = 50
 
 
@@ -92,12 +92,12 @@ def make_picture(job: Job) -> dict[str, Any]:
 def _sample_visible_scene(rng: np.random.Generator, plan: ClevrPlan) -> tuple[Camera, list[SceneObject], Picture]:
     """Draw scenes until every object is sufficiently visible."""
     count = int(rng.integers(plan.fewest, plan.most + 1))
-    fewest = max(1, round(MIN_PIXELS * plan.image_size**2))
+    min_pixels = max(1, round(MIN_VISIBLE_SHARE * plan.image_size**2))
     for _ in range(ATTEMPTS):
         camera = sample_camera(rng, plan.layout, plan.image_size)
         objects = sample_objects(rng, plan.layout, count, camera)
         picture = draw(objects, camera, sample_lights(rng), plan.supersample)
-        if np.bincount(picture.object_number.ravel(), minlength=count + 1)[1:].min() >= fewest:
+        if np.bincount(picture.object_number.ravel(), minlength=count + 1)[1:].min() >= min_pixels:
             return camera, objects, picture
     raise UserError(f"{count} objects hide one another; use fewer (dataset.most_objects) or larger images (dataset.image_size)")
 

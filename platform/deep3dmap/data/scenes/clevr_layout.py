@@ -73,7 +73,7 @@ def sample_camera(rng: np.random.Generator, layout: LayoutRules, size: int) -> C
 
 
 def directions(camera: Camera) -> dict[str, Array]:
-    """Return unit vectors for the camera's directions in the ground plane, and for above and below."""
+    """Return unit vectors: right, behind, left and front in the ground plane, as the camera sees them, and above and below."""
     behind = camera.world_from_camera[:3, 2] * (1, 1, 0)
     behind = behind / np.linalg.norm(behind)
     left, above = np.array([-behind[1], behind[0], 0.0]), np.array([0.0, 0.0, 1.0])

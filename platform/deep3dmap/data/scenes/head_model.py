@@ -56,7 +56,7 @@ def head_model(grid: int = 65, seed: int = 0) -> MorphableModel:
 
 @cache
 def head_atlas(size: int = 256) -> UVAtlas:
-    """Return the atlas of the head; the face mask covers the area before the ears, below the hairline, above the jawline."""
+    """Return the atlas of the head; the face mask is in front of the ears, below the hairline, above the jawline."""
     axis = np.arange(size) / (size - 1)
     u, v = np.meshgrid((axis + (1 - axis[::-1])) / 2, axis[::-1])
     surface = surface_at(np.stack([u, v], -1))

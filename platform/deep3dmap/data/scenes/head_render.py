@@ -13,7 +13,7 @@ from deep3dmap.data.scenes.head_layout import Array, smoothstep
 from deep3dmap.data.scenes.head_model import head_model
 from deep3dmap.data.scenes.head_shape import surface_at
 from deep3dmap.data.scenes.head_subject import HeadSubject, irradiance
-from deep3dmap.data.scenes.head_texture import HeadTexture, color_at
+from deep3dmap.data.scenes.head_texture import color_at, head_texture
 from deep3dmap.data.scenes.view_render import drawn_layers
 from deep3dmap.geometry.face_pose import HeadPose
 from deep3dmap.ops.rasterize import rasterize
@@ -61,11 +61,6 @@ class HeadSurface:
 
 
 @cache
-def _load_texture(size: int, seed: int) -> HeadTexture:
-    return HeadTexture(size, seed)
-
-
-@cache
 def _hairiness(grid: int, seed: int) -> Array:
     surface = surface_at(head_model(grid, seed).uv.astype(np.float64))
     hairline = head_albedo.parts(surface).hair
@@ -82,7 +77,7 @@ def closed_head(
     hairy = _hairiness(settings.grid, settings.seed)
     raised = head_extras.add_hair_thickness(shape, normals, hairy, subject)
     head = HeadSurface(raised, vertex_normals(raised, model.faces), model.faces, model.uv, hairy)
-    texture = _load_texture(settings.texture_size, settings.seed).paint(subject, rng)
+    texture = head_texture(settings.texture_size, settings.seed).paint(subject, rng)
     hair, skin = _colors(texture, subject)
     patches = head_extras.back_of_head(raised, settings.grid, subject, hair, skin, rng)
     if subject.hair.length > 0:

@@ -85,6 +85,12 @@ class HeadTexture:
 
 
 @cache
+def head_texture(size: int, seed: int = 0) -> HeadTexture:
+    """Return the painter of textures with `size` texels per side for the head model of `seed`, built once."""
+    return HeadTexture(size, seed)
+
+
+@cache
 def _noise_tiles(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     rng = np.random.default_rng(20)
     scale = size / 256

@@ -6,7 +6,6 @@ images, masks and mesh agree to the pixel.
 """
 
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from deep3dmap.data.scenes import head_backdrop
 from deep3dmap.data.scenes.head_extras import vertex_normals
 from deep3dmap.data.scenes.head_model import head_model
 from deep3dmap.data.scenes.head_subject import HeadSubject, irradiance, sample_subject
-from deep3dmap.data.scenes.head_texture import HeadTexture, color_at
+from deep3dmap.data.scenes.head_texture import color_at, head_texture
 from deep3dmap.data.scenes.light import light_harmonics, randomise_exposure
 from deep3dmap.data.scenes.orbit_cameras import Orbit, sample_cameras
 from deep3dmap.data.scenes.view_render import DrawnView, LitSurface, draw_view, project_points, visible
@@ -104,7 +103,7 @@ def make_subject(job: Job) -> None:
     model, pose = head_model(plan.grid), _sample_motion(rng)
     vertices = model.shape(subject.identity, subject.expression) / 1000 @ pose[:3, :3].T + pose[:3, 3]
     light = randomise_exposure(subject.light, rng)
-    texture = _load_texture(plan.texture_size).paint(subject, np.random.default_rng(item_seed("skin", plan.seed, person)))
+    texture = head_texture(plan.texture_size).paint(subject, np.random.default_rng(item_seed("skin", plan.seed, person)))
     surface = _surface(vertices, light, texture, plan.grid)
     target = pose[:3, :3] @ np.array(CENTRE) + pose[:3, 3] + rng.normal(0, 0.006, 3)
     cameras = sample_cameras(rng, _orbit(plan), target, plan.image_size)
@@ -144,11 +143,6 @@ def _sample_motion(rng: np.random.Generator) -> Array:
     pose[:3, :3] = matrix_of_axis_angle(np.radians(rng.uniform(-8, 8, 3))).numpy()
     pose[:3, 3] = rng.uniform(-0.015, 0.015, 3)
     return pose
-
-
-@cache
-def _load_texture(size: int) -> HeadTexture:
-    return HeadTexture(size, 0)
 
 
 def _surface(vertices: Array, light: Array, texture: NDArray[np.float32], grid: int) -> LitSurface:
