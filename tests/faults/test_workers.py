@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loss_curves import loss_curve
 
 from deep3dmap.cli.train import compose
 from deep3dmap.core import UserError
@@ -44,12 +45,6 @@ def only_row(store: ResultStore) -> Any:
     runs = store.runs(newest_only=False)
     assert len(runs) == 1
     return runs.iloc[0]
-
-
-def loss_curve(run: TrainingRun) -> list[tuple[int, float]]:
-    from deep3dmap.train.curve_writer import read_curves
-
-    return [(row["step"], row["value"]) for row in read_curves(run.folder / "curves.jsonl") if row["name"] == "loss"]
 
 
 @pytest.mark.slow
@@ -131,7 +126,7 @@ def test_a_run_whose_controller_is_killed_goes_on_to_the_same_end(store: ResultS
     assert first == 0
     assert second >= 2
     assert found["metrics"] == undisturbed["metrics"]
-    assert loss_curve(run) == loss_curve(calm)
+    assert loss_curve(run.folder) == loss_curve(calm.folder)
     assert only_row(store).status == "ok"
 
 
@@ -167,5 +162,5 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(small_di
     assert list(store.runs(newest_only=False).sort_values("attempt").status) == ["failed", "ok"]
     roomy = planned(store, "method.hidden=4000", folder=tmp_path / "roomy")
     roomy.execute(ResultStore(str(tmp_path / "roomy-results")))
-    assert loss_curve(run) == loss_curve(roomy)
+    assert loss_curve(run.folder) == loss_curve(roomy.folder)
     shutil.rmtree(run.folder)

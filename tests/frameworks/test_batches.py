@@ -120,7 +120,7 @@ def test_an_iterable_resumes_where_it_was() -> None:
 
 
 @pytest.mark.parametrize("as_dataset", [True, False])
-def test_turns_of_several_batches_resume_where_they_were(as_dataset: bool) -> None:
+def test_steps_of_several_batches_resume_where_they_were(as_dataset: bool) -> None:
     """Regression test: a resume repeated the second batch of every step."""
     split = Dots(DotsConfig()).split("train")
     given = {} if as_dataset else {"dataset": iter_of([split[i] for i in range(24)])}
@@ -146,7 +146,7 @@ def test_batch_size_must_split_evenly() -> None:
         loop(precision="fp8")
 
 
-def test_an_epoch_has_fewer_turns_where_a_turn_takes_more_batches() -> None:
+def test_an_epoch_has_fewer_steps_where_a_step_takes_more_batches() -> None:
     split = Dots(DotsConfig()).split("train")
     once = loop(max_epochs=2)
     alone = once.total_steps

@@ -90,7 +90,7 @@ def test_accumulated_gradients_equal_the_whole_batch() -> None:
     torch.testing.assert_close(finals[0], finals[2])
 
 
-def test_a_schedule_counts_turns_and_not_updates() -> None:
+def test_a_schedule_counts_steps_and_not_updates() -> None:
     """Regression test: with two updates per step, a cosine schedule ended at half of the budget."""
     loop, method = make_loop(max_steps=10)
     loop.settings.schedule.name = "cosine"

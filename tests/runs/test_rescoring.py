@@ -70,12 +70,12 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> RunPlan:
 
 
 def kept(
-    folder: Path, plan: RunPlan, told: dict[str, float], levels: dict[str, float], largest: float
+    folder: Path, plan: RunPlan, recorded: dict[str, float], levels: dict[str, float], largest: float
 ) -> tuple[ResultStore, Any]:
-    """A store whose run says `told` of its scenes, and kept landmarks at `levels`."""
+    """Return a store with a run that recorded these values and saved landmarks at `levels`, and the row of the run."""
     store = ResultStore(str(folder))
     attempt = store.next_attempt(plan.run_id)
-    scores = Scores({scene: {"x": value} for scene, value in told.items()}, {"largest": largest})
+    scores = Scores({scene: {"x": value} for scene, value in recorded.items()}, {"largest": largest})
     for scene, level in levels.items():
         landmarks = np.full((68, 3), level, np.float32)
         Reconstruction("image", "pixel", landmarks=landmarks).save(Path(store.artifacts_path(plan.run_id, attempt)) / scene)
@@ -95,8 +95,8 @@ def test_kept_predictions_that_score_as_they_did_are_no_problem(plan: RunPlan, t
 
 @pytest.mark.parametrize(("by", "same"), [(0.5 * TOLERANCE, True), (3 * TOLERANCE, False)])
 def test_what_single_precision_may_move_is_the_same(plan: RunPlan, tmp_path: Path, by: float, same: bool) -> None:
-    told = dict(zip(SCENES, (1.0 + by, 4.0)))
-    found = problems(*kept(tmp_path, plan, told, dict(zip(SCENES, (1.0, 4.0))), 4.0), plan)
+    recorded = dict(zip(SCENES, (1.0 + by, 4.0)))
+    found = problems(*kept(tmp_path, plan, recorded, dict(zip(SCENES, (1.0, 4.0))), 4.0), plan)
     assert (found == []) is same
     if not same:
         assert found == ["1 of 3 values have changed, such as x of dot-00: 1, was 1.003"]
@@ -109,9 +109,9 @@ def test_a_value_that_was_none_is_another_one(plan: RunPlan, tmp_path: Path) -> 
 
 
 def test_without_all_predictions_nothing_is_said_of_the_whole(plan: RunPlan, tmp_path: Path) -> None:
-    told = dict(zip(SCENES, (1.0, 4.0)))
+    recorded = dict(zip(SCENES, (1.0, 4.0)))
     # The maximum over all scenes is wrong, but cannot be checked from a single scene.
-    assert problems(*kept(tmp_path, plan, told, {"dot-00": 1.0}, 99.0), plan) == []
+    assert problems(*kept(tmp_path, plan, recorded, {"dot-00": 1.0}, 99.0), plan) == []
 
 
 def test_a_scene_that_was_not_scored_is_left_alone(plan: RunPlan, tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from loss_curves import loss_curve
 
 from deep3dmap.core import DivergedError, UserError
 from deep3dmap.testing import Subject
 from deep3dmap.train.checkpoints import CheckpointFolder
-from deep3dmap.train.curve_writer import read_curves
 from deep3dmap.train.engine import check_start, needs_ray, train
 from deep3dmap.train.failures import NoResourcesError
 from deep3dmap.train.hosts import choose_device
@@ -26,10 +26,6 @@ TOY, CHATTY, WORLD = "toys:Regression/mini", "faulty_methods:Chatty/mini", "toys
 def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make sure there is no cluster to join, for example that of an earlier test."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-
-
-def curve(folder: Path) -> list[tuple[int, float]]:
-    return [(row["step"], row["value"]) for row in read_curves(folder / "curves.jsonl") if row["name"] == "loss"]
 
 
 def test_it_ends_where_the_same_training_in_this_process_does(tmp_path: Path) -> None:
@@ -55,7 +51,7 @@ def test_a_killed_process_is_started_again_and_ends_in_the_same_numbers(
     subject = Subject("toys:KilledOnce/mini", tmp_path, WORLD, (f"method.mark='{tmp_path / 'mark'}'",))
     summary = train(subject.job("killed", max_steps=10, checkpoint_every=2), tmp_path / "ray")
     assert summary.steps == 10
-    assert curve(tmp_path / "killed") == curve(tmp_path / "calm")
+    assert loss_curve(tmp_path / "killed") == loss_curve(tmp_path / "calm")
     said = capfd.readouterr().err
     assert "the training process was ended by signal 9 (SIGKILL); restarting it from step 4 (1 of 2)" in said
 

@@ -5,19 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from loss_curves import loss_curve
 
 from deep3dmap.core import DivergedError, UserError
 from deep3dmap.testing import Subject
 from deep3dmap.train.checkpoints import CheckpointFolder
-from deep3dmap.train.curve_writer import read_curves
 
 TOY = "toys:Regression/mini"
 WORLD = "toys:Dots"
 ABOUT = {"method": "toy", "seconds": 0.0, "metrics": {}}
-
-
-def curve(folder: Path) -> list[tuple[int, float]]:
-    return [(row["step"], row["value"]) for row in read_curves(folder / "curves.jsonl") if row["name"] == "loss"]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +36,7 @@ def test_resumed_equals_unbroken(tmp_path: Path, method: str, trainer: dict[str,
     assert CheckpointFolder(tmp_path / "resumed" / "checkpoints").list_complete()[-1].step == 7
     resumed, summary = subject.train("resumed", 11, **trainer, checkpoint_every=4)
     assert summary.steps == 11
-    assert curve(tmp_path / "unbroken") == curve(tmp_path / "resumed")
+    assert loss_curve(tmp_path / "unbroken") == loss_curve(tmp_path / "resumed")
     for name, value in unbroken.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
 
@@ -54,7 +50,7 @@ def test_killed_in_mid_write_resumes_from_the_one_before(tmp_path: Path) -> None
     state.write_bytes(state.read_bytes()[: state.stat().st_size // 2])
     resumed, _ = subject.train("killed", 8)
     assert torch.equal(unbroken.layers[1].weight, resumed.layers[1].weight)
-    assert curve(tmp_path / "killed")[-1] == curve(tmp_path / "unbroken")[-1]
+    assert loss_curve(tmp_path / "killed")[-1] == loss_curve(tmp_path / "unbroken")[-1]
 
 
 def test_the_best_and_the_last_two_are_kept(tmp_path: Path) -> None:

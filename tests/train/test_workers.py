@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from loss_curves import loss_curve
 
 from deep3dmap.core import DivergedError, UserError
 from deep3dmap.testing import Subject
 from deep3dmap.train import ray_runtime
 from deep3dmap.train.checkpoints import CheckpointFolder
-from deep3dmap.train.curve_writer import read_curves
 from deep3dmap.train.trainer import train_on_workers
 
 pytestmark = pytest.mark.ray
@@ -28,10 +28,6 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return found[1]["method"]
 
 
-def curve(folder: Path) -> list[tuple[int, float]]:
-    return [(row["step"], row["value"]) for row in read_curves(folder / "curves.jsonl") if row["name"] == "loss"]
-
-
 def test_nothing_watches_whether_this_machine_is_taken_away() -> None:
     from ray.train.v2._internal.constants import ENABLE_PREEMPTION_WATCHER_ENV_VAR, get_env_vars_to_propagate
 
@@ -47,7 +43,7 @@ def test_two_workers_end_where_one_does(tmp_path: Path) -> None:
     for other in ("two", "two-accumulated"):
         for name, value in weights(tmp_path / "one").items():
             torch.testing.assert_close(weights(tmp_path / other)[name], value, atol=1e-5, rtol=1e-5)
-        alone, shared = ([loss for _, loss in curve(tmp_path / run)] for run in ("one", other))
+        alone, shared = ([loss for _, loss in loss_curve(tmp_path / run)] for run in ("one", other))
         assert shared == pytest.approx(alone, rel=1e-5)
 
 
@@ -59,7 +55,7 @@ def test_a_killed_worker_resumes_to_the_same_end(tmp_path: Path) -> None:
     summary = train_on_workers(subject.job("killed", max_steps=10, checkpoint_every=2), tmp_path / "ray")
     assert mark.exists()
     assert summary.steps == 10
-    assert curve(tmp_path / "killed") == curve(tmp_path / "calm")
+    assert loss_curve(tmp_path / "killed") == loss_curve(tmp_path / "calm")
     for name, value in weights(tmp_path / "calm").items():
         assert torch.equal(weights(tmp_path / "killed")[name], value), name
 

@@ -59,7 +59,7 @@ class Driver:
         return record
 
 
-def test_the_run_itself_comes_first_and_is_spared(planned: Planner) -> None:
+def test_the_run_itself_comes_first_and_is_protected(planned: Planner) -> None:
     driver = Driver(planned("tune.trials=3"))
     first = driver.begin()
     assert first is not None

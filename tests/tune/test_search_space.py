@@ -103,11 +103,11 @@ def test_a_parameter_counts_only_where_its_condition_holds() -> None:
 
 
 @given(st.floats(0, 1), st.sampled_from([Numbers(1e-5, 1e-2, log=True), Numbers(-2, 3), Numbers(0.1, 0.9, step=0.25)]))
-def test_numbers_stay_within_their_bounds_and_find_their_place_again(share: float, domain: Numbers) -> None:
-    value = domain.from_unit(share)
+def test_numbers_stay_within_their_bounds_and_find_their_place_again(position: float, domain: Numbers) -> None:
+    value = domain.from_unit(position)
     assert domain.contains(value)
     if not domain.step:
-        assert domain.to_unit(value) == pytest.approx(share, abs=1e-4)
+        assert domain.to_unit(value) == pytest.approx(position, abs=1e-4)
     else:
         steps = (value - domain.low) / domain.step
         assert steps == pytest.approx(round(steps), abs=1e-5) or value == domain.high

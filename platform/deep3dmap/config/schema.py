@@ -99,7 +99,9 @@ class FitConfig:
     """Budget and checkpoints of the fit to each scene, for methods that are optimised per scene."""
 
     max_steps: int | None = option(None, "steps of the fit (null = the method's own schedule, 0 = no fit)", valid="[0, inf)")
-    max_seconds: float = option(0.0, "safety limit: seconds per scene, resumed time included (0 = none)", valid="[0, inf)")
+    max_seconds: float = option(
+        0.0, "safety limit: seconds per scene, including time before a resume (0 = none)", valid="[0, inf)"
+    )
     log_every: int = option(10, "steps between points of the curves", valid="[1, inf)")
     checkpoint_every: int = option(200, "steps between checkpoints (0 = only at the end)", valid="[0, inf)")
 

@@ -78,7 +78,7 @@ class Registry:
         return self._entries[name]
 
     def file(self, name: str, filename: str) -> Traversable | None:
-        """Return a file next to the module of the class (config.yaml, suite.yaml, README.md), or None; imports the package."""
+        """Return a file next to the class (config.yaml, suite.yaml, README.md), or None. Imports only the class's package."""
         if name in self._added or ":" in name:
             package = self.load(name).__module__.rpartition(".")[0]
         else:

@@ -86,7 +86,10 @@ def _has_gpus() -> bool:
 
 
 def fewest_workers(job: "TrainingJob") -> int:
-    """Return the fewest workers the job can train with. Raises UserError if the batch size does not allow every number."""
+    """Return the fewest workers the job can train with, which is the number of all of them unless trainer.min_workers is set.
+
+    Raises UserError if the batch cannot be split evenly over every number of workers from the fewest to all.
+    """
     trainer = job.trainer
     if not trainer.min_workers:
         return trainer.workers

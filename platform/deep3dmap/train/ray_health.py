@@ -33,8 +33,8 @@ class RayHealth:
         lost_part = next((part for part in VITAL if part in self._seen and part not in commands), None)
         if lost_part:
             logs = self._seen[lost_part] or self.logs
-            words = _last_lines(logs / VITAL[lost_part]) if logs else ""
-            return f"Ray's {lost_part} has ended{words and f'; its last output {words}'}"
+            output = _last_lines(logs / VITAL[lost_part]) if logs else ""
+            return f"Ray's {lost_part} has ended{output and f'; its last output {output}'}"
         self._seen |= {part: _log_folder(commands[part]) for part in VITAL if part in commands}
         return ""
 
@@ -43,8 +43,8 @@ class RayHealth:
         running = self._running_parts()
         problems = [f"Ray's {part} is stopped" for part, status in running.items() if status == STOPPED]
         problems += [f"Ray's {part} is not running" for part in PARTS if part not in running]
-        words = last_worker_output(self.logs) if self.logs else ""
-        return "; ".join(problems + ([words] if words else []))
+        output = last_worker_output(self.logs) if self.logs else ""
+        return "; ".join(problems + ([output] if output else []))
 
     def stopped(self) -> str:
         """Return which vital process is stopped, or "" if none is."""
@@ -76,7 +76,7 @@ def last_worker_output(logs: Path) -> str:
     files = sorted(logs.glob("worker-*.err"), key=lambda file: file.stat().st_mtime)
     # Contains the output of workers that end before they have registered with Ray; empty otherwise.
     files += logs.glob("raylet.err")
-    return next((f"a worker's last output {words}" for file in reversed(files) if (words := _last_lines(file))), "")
+    return next((f"a worker's last output {lines}" for file in reversed(files) if (lines := _last_lines(file))), "")
 
 
 def _last_lines(file: Path) -> str:

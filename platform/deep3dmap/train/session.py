@@ -75,8 +75,8 @@ class TrainingSession:
         """
         self.require_budget()
         self._start_state()
-        # Created before the budget is checked, because a method may set the length of an epoch or its schedule here. If it is
-        # a generator function, nothing runs yet.
+        # Called before the number of steps is read, because a method may set the length of an epoch or its schedule here. If it
+        # is a generator function, nothing runs yet.
         generator = self.steps()
         shown = self.shows_progress if self.loop.rank == 0 else False
         self.progress = Progress(self.loop.total_steps, self.limits.max_seconds, shown)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from deep3dmap.core.errors import DivergedError, UserError
+from deep3dmap.data.cache import write_file
 from deep3dmap.train import ray_runtime, stage_marks
 from deep3dmap.train.failures import NoResourcesError, as_plain_data, from_plain_data, workers_failure
 from deep3dmap.train.job import TrainingJob, train_here
@@ -146,15 +147,9 @@ def run_and_note_failure(train: Callable[[], TrainingSummary]) -> dict[str, Any]
             return as_plain_data(error)
         # The other workers may wait for this one in a collective operation it never reaches; only raising ends them. If Ray
         # then restarts all of them, they find the note.
-        with suppress(OSError):
-            _write_atomically(failure_note, json.dumps(as_plain_data(error)))
+        with suppress(OSError, UserError):
+            write_file(failure_note, json.dumps(as_plain_data(error)).encode())
         raise
-
-
-def _write_atomically(file: Path, text: str) -> None:
-    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
-    temporary.write_text(text)
-    temporary.replace(file)
 
 
 def _summary(returned: Any) -> TrainingSummary:

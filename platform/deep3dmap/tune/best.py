@@ -38,7 +38,7 @@ class Best:
 
 
 def write_best(plan: SweepPlan, state: SweepState) -> Path | None:
-    """Write best.yaml, and pareto/trial-N.yaml for several objectives; returns the path of best.yaml or None."""
+    """Write best.yaml, and pareto/trial-N.yaml for several objectives; returns best.yaml, None without a best trial."""
     best = best_of(state.ended, plan.quality)
     if best is None:
         return None

@@ -26,7 +26,7 @@ class Numbers:
         return self.from_unit(float(generator.random()))
 
     def from_unit(self, position: float) -> float:
-        """Return the value at a share of the range, 0 at its low end and 1 at its high end."""
+        """Return the value at a position in the range, 0 at its low end and 1 at its high end."""
         if self.log:
             value = math.exp(math.log(self.low) + position * (math.log(self.high) - math.log(self.low)))
         else:
@@ -85,7 +85,7 @@ class Integers:
         return self.from_unit(float(generator.random()))
 
     def from_unit(self, position: float) -> int:
-        """Return the value at a share of the range, of which each value covers an equal part (of the ratios if log)."""
+        """Return the value at a position in the range, of which each value covers an equal part (of the ratios if log)."""
         if self.log:
             value = math.exp(math.log(self.low) + position * (math.log(self.high + 1) - math.log(self.low)))
         else:

@@ -28,13 +28,13 @@ def importance(space: SearchSpace, records: Sequence[TrialRecord], objective: Ob
 
 
 def rank_correlations(space: SearchSpace, records: Sequence[TrialRecord], objective: Objective) -> dict[str, float]:
-    """Return {key: share} by absolute rank correlation; a parameter that never varied has no importance."""
+    """Return {key: absolute rank correlation with the objective}; 0 for a parameter that never varied."""
     found = {}
     for key, parameter in space.parameters.items():
         with_key = [r for r in records if key in r.values]
-        shares = [parameter.domain.to_unit(r.values[key]) for r in with_key]
+        positions = [parameter.domain.to_unit(r.values[key]) for r in with_key]
         losses = [objective.loss(r.chosen) for r in with_key]
-        found[key] = rank_correlation(shares, losses) or 0.0
+        found[key] = rank_correlation(positions, losses) or 0.0
     return found
 
 

@@ -10,7 +10,8 @@ SEARCHERS = ("optuna", "hyperopt", "random", "grid")
 # Additional package that a searcher requires.
 LIBRARIES = {"hyperopt": "hyperopt"}
 SCHEDULERS = ("asha", "hyperband", "median", "pbt", "pb2", "none")
-# Schedulers that pause and resume trials, which is possible only for one-worker trials: a paused trial loses its workers.
+# Schedulers that pause and resume trials, which is possible only for trials that train in their own process: a paused trial
+# would lose its Ray Train workers.
 PAUSING = ("hyperband", "pbt", "pb2")
 OBJECTIVES = ("quality", "seconds", "memory")
 
@@ -97,14 +98,14 @@ class TuneOptions:
     seed: int = option(0, "seed of the search; the seed of the runs is `seed=`")
     concurrent: int = option(0, "concurrent trials (0 = as many as the resources allow)", valid="[0, inf)")
     max_seconds: float = option(
-        0.0, "stop the sweep after this many seconds, including resumed time (0 = no limit)", valid="[0, inf)"
+        0.0, "stop the sweep after this many seconds, including time before a resume (0 = no limit)", valid="[0, inf)"
     )
     max_gpu_hours: float = option(0.0, "stop the sweep after this many GPU hours (0 = no limit)", valid="[0, inf)")
     plateau: int = option(
         0, "stop the sweep after this many finished trials without an improvement (0 = no limit)", valid="[0, inf)"
     )
     tolerance: float = option(
-        0.0, "plateau: relative improvement below which a trial does not count as better", low=0.0, high=0.1, valid="[0, inf)"
+        0.0, "plateau: relative improvement that a trial must exceed to count as better", low=0.0, high=0.1, valid="[0, inf)"
     )
     optuna: OptunaOptions = field(default_factory=OptunaOptions)
     hyperopt: HyperOptOptions = field(default_factory=HyperOptOptions)

@@ -86,7 +86,7 @@ def comparison(plan: SweepPlan, state: SweepState) -> str:
     if default is None:
         return text
     if default.number == best.number:
-        return f"{text}; this is the run as configured, nothing better was found"
+        return f"{text}; this is the run as configured: nothing better was found"
     before, after = plan.quality.value(default.chosen), plan.quality.value(best.chosen)
     change = f" ({100 * abs(after - before) / abs(before):.1f} % better)" if before else ""
     return f"{text}; as configured {before:.4g}{change}"
@@ -102,7 +102,7 @@ def _head(plan: SweepPlan, state: SweepState) -> str:
             f"code version {run.method_version}, seed {run.seed}. All numbers are measured on the validation split.",
             "",
             f"Searcher {plan.options.searcher}, scheduler {plan.options.scheduler}; {counts}; {state.spent:.0f} s. "
-            f"Reason for its end: {state.finish}.",
+            f"Reason for stopping: {state.finish}.",
             "",
             f"    {run.command}",
         ]

@@ -76,7 +76,7 @@ def run_sweep(plan: SweepPlan, follow: Follower) -> SweepOutcome:
     if journal.state.unfinished and not journal.state.finish:
         monitor.finish("interrupted")
     elif not journal.state.finish:
-        monitor.finish("all trials are over")
+        monitor.finish("all trials have ended")
     return SweepOutcome(plan, journal.state)
 
 

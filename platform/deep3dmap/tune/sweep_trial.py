@@ -31,7 +31,10 @@ REPORT_EVERY_S = 0.1
 
 @dataclass(frozen=True)
 class TrialOrder:
-    """Instructions for a trial besides its run. metric: of the quality. keeps_checkpoints: report them, for others to copy."""
+    """Instructions for a trial besides its run.
+
+    metric: key of the quality objective. keeps_checkpoints: whether its reports include checkpoints, for other trials to copy.
+    """
 
     metric: str
     stop_file: str
