@@ -13,18 +13,18 @@ FOLDERS = ("runs", "metrics", "cards")
 LOOK_AGAIN_S = 5.0
 # Two changes within one tick of a filesystem's clock give a folder the same time stamp.
 SETTLED_S = 1.0
-WORTH_KEEPING = 1000
+WORTH_CACHING = 1000
 Names = frozenset[str]
 
 
 class Follower:
     """Provides the newest snapshot of a store. unread: number of single-attempt files that the first snapshot has to read."""
 
-    def __init__(self, uri: str, kept: Path | None = None) -> None:
-        """kept: a local folder for caching tables, so that the next server does not need to read them again."""
-        self.store, self.kept = ResultStore(uri), kept
+    def __init__(self, uri: str, cache_folder: Path | None = None) -> None:
+        """cache_folder: a local folder for caching tables, so that the next server does not need to read them again."""
+        self.store, self.cache_folder = ResultStore(uri), cache_folder
         # Files added since the tables were cached are few and not counted.
-        self.unread = 0 if kept and self.store.recall(kept) else self.store.unread()
+        self.unread = 0 if cache_folder and self.store.recall(cache_folder) else self.store.unread()
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
         self._folders = [_Folder(self.store, f"tables/{name}") for name in FOLDERS]
@@ -37,9 +37,9 @@ class Follower:
 
     def remember(self) -> None:
         """Cache the tables, if there is a folder for it and the store is large enough to be worth caching."""
-        if self.kept and sum(map(len, self._seen)) > WORTH_KEEPING:
+        if self.cache_folder and sum(map(len, self._seen)) > WORTH_CACHING:
             with self._lock:
-                self.store.remember(self.kept)
+                self.store.remember(self.cache_folder)
 
     def newest(self) -> Snapshot:
         """Return a snapshot of the store's current state; the previous one if no file was added or removed."""

@@ -37,10 +37,11 @@ def text(value: Any) -> str:
 
 def name(value: Any) -> str:
     """Return a name as HTML with line breaks allowed after separators; the middle of a long name is elided."""
-    return _breakable(one_line(value, LONGEST_NAME))
+    return breakable(one_line(value, LONGEST_NAME))
 
 
-def _breakable(value: str) -> str:
+def breakable(value: str) -> str:
+    """Return text as HTML with line breaks allowed after separators."""
     return re.sub(r"([/_.·-])", r"\1<wbr>", text(value))
 
 
@@ -101,7 +102,7 @@ def table(
     rows: HTML of the cells. kinds: CSS classes of the rows. name: label for screen readers. kind: CSS class of the table,
     "first-stays" to keep the first column visible while scrolling.
     """
-    heads = "".join(element("th", _breakable(column.title), column.kind, column.help) for column in columns)
+    heads = "".join(element("th", breakable(column.title), column.kind, column.help) for column in columns)
     marks = iter(kinds)
     lines = "".join(
         f'<tr class="{next(marks, "")}">' + "".join(element("td", cell, own.kind) for own, cell in zip(columns, row)) + "</tr>"

@@ -1,13 +1,13 @@
 """Scenes as HTML with thumbnails side by side. All values from the store are escaped."""
 
 import base64
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from html import escape
 
 from deep3dmap.core.preview import WORST_COLOR, WORST_DISTANCE
 from deep3dmap.dashboard.look import replace_direction_controls
+from deep3dmap.dashboard.markup import breakable
 from deep3dmap.results.kept_scenes import KINDS, SHOWN, SavedScene
 
 ERROR_NOTE = (
@@ -55,14 +55,11 @@ def as_data_uri(kept: SavedScene, name: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(kept.read(name)).decode()}"
 
 
-def text(value: str) -> str:
-    """Return text as HTML with line breaks allowed after separators."""
-    return re.sub(r"([/_.·-])", r"\1<wbr>", escape(replace_direction_controls(value)))
-
-
 def tile(address: str, caption: str) -> str:
     """Return one picture with a caption."""
-    return f'<figure><img src="{escape(address)}" alt="{escape(caption)}"><figcaption>{text(caption)}</figcaption></figure>'
+    return (
+        f'<figure><img src="{escape(address)}" alt="{escape(caption)}"><figcaption>{breakable(caption)}</figcaption></figure>'
+    )
 
 
 def tiles(kept: SavedScene, address: Address = as_data_uri) -> str:
@@ -111,13 +108,13 @@ def _kind_prefix(kept: SavedScene, kind: str) -> str:
 
 def _column(title: str, kept: SavedScene, named: Sequence[tuple[str, str | None]], address: Address) -> str:
     pictures = "".join(tile(address(kept, name), caption) for caption, name in named if name)
-    return f"<section><h4>{text(title)}</h4>{pictures}</section>"
+    return f"<section><h4>{breakable(title)}</h4>{pictures}</section>"
 
 
 def card(title: str, value: str, note: str, content: str) -> str:
     """Return a frame for a scene. title, value, note: text. content: HTML."""
     small = f" <small>{escape(note)}</small>" if note else ""
-    head = f"<header><h3>{text(title)}</h3><span class=value>{escape(value)}{small}</span></header>"
+    head = f"<header><h3>{breakable(title)}</h3><span class=value>{escape(value)}{small}</span></header>"
     return f"<article class=scene-card>{head}{content}</article>"
 
 
@@ -131,10 +128,10 @@ def verdict_box(kind: str, words: str, details: str) -> str:
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], best: Sequence[int | None]) -> str:
     """Return a table of text. best: index of the best column for each row, None if there is none."""
-    head = "".join(f"<th>{text(one)}</th>" for one in heads)
+    head = "".join(f"<th>{breakable(one)}</th>" for one in heads)
     lines = []
     for row, good in zip(rows, best):
-        cells = [text(row[0]), *map(escape, row[1:])]
+        cells = [breakable(row[0]), *map(escape, row[1:])]
         lines.append("".join(f"<td{' class=best' if place == good else ''}>{cell}</td>" for place, cell in enumerate(cells)))
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     return f"<div class=scene-scroll><table class=scene-table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

@@ -54,7 +54,7 @@ def cost_chart(points: Sequence[Point], title: str, better: str, over: str) -> S
     wide, narrow = (_labels(where, names, (width, HEIGHT - 60.0), lines) for width in (WIDE, NARROW))
     records = [
         {"name": p.name, "kind": "baseline" if p.is_baseline else "method", "value": p.value, "cost": p.cost}
-        | {"label": p.label, "said": p.cost_text, "front": front[number]}
+        | {"label": p.label, "cost_text": p.cost_text, "front": front[number]}
         for number, p in enumerate(points)
     ]
     costs = [p.cost for p in points]
@@ -115,7 +115,7 @@ def _labels(
 def _marks(x: Spec, y: Spec, over: str) -> Spec:
     shapes = {"domain": ["method", "baseline"], "range": ["circle", "square"]}
     legend = {"title": None, "orient": "top"}
-    tips = [("name", "method"), ("label", "value"), ("said", over)]
+    tips = [("name", "method"), ("label", "value"), ("cost_text", over)]
     encoding = {
         "x": x,
         "y": y,

@@ -10,7 +10,7 @@ ROW_HEIGHT, AROUND, BAR_GAP = 36, 90, 0.12
 
 def critical_chart(ranking: Ranking) -> Spec:
     """Return a chart with each entry at its mean rank and a bar over each clique. Requires at least two entries."""
-    entries = [{"name": name, "rank": rank, "said": f"{rank:.2f}"} for name, rank in zip(ranking.names, ranking.mean_ranks)]
+    entries = [{"name": name, "rank": rank, "label": f"{rank:.2f}"} for name, rank in zip(ranking.names, ranking.mean_ranks)]
     end = max(ranking.mean_ranks)
     bars: list[dict[str, Any]] = [
         {"from": clique[0], "to": clique[-1], "at": end + BAR_GAP * (2 + number)}
@@ -30,7 +30,7 @@ def critical_chart(ranking: Ranking) -> Spec:
     text_mark = {"type": "text", "dy": -13, "fontSize": LABEL_SIZE, "color": ink()}
     layers = [
         {"mark": dot, "encoding": point},
-        {"mark": text_mark, "encoding": {**point, "text": {"field": "said"}}},
+        {"mark": text_mark, "encoding": {**point, "text": {"field": "label"}}},
         {
             "data": {"values": bars},
             "mark": {"type": "rule", "strokeWidth": 5, "strokeCap": "round", "color": ink(), "opacity": 0.7},

@@ -51,7 +51,7 @@ def parallel_chart(sweep: Sweep) -> Spec:
     for key, name in zip(keys, names):
         having = [(at, trial, value) for at, trial in enumerate(scored) if (value := _value(sweep, trial, key)) is not None]
         shares, marks = _axis([value for _, _, value in having])
-        ticks.extend({"axis": name, "share": share, "said": said} for share, said in marks)
+        ticks.extend({"axis": name, "share": share, "label": label} for share, label in marks)
         lines.extend(
             {"trial": trial.number, "axis": name, "share": shares[value], "order": 1 - at / len(scored)}
             for at, trial, value in having
@@ -61,13 +61,12 @@ def parallel_chart(sweep: Sweep) -> Spec:
     y = {"field": "share", "type": "quantitative", "axis": None, "scale": {"domain": [-0.03, 1.03]}}
     color = {"field": "order", "type": "quantitative", "scale": {"range": ["#B8C4CC", blue()]}, "legend": None}
     line: Spec = {"x": x, "y": y, "color": color, "detail": {"field": "trial"}, "tooltip": [{"field": "trial"}]}
-    said = {"x": x, "y": y, "text": {"field": "said"}}
     layers: list[Spec] = [
         {"mark": {"type": "line", "strokeWidth": 1.5, "opacity": 0.75, "point": {"size": 14}}, "encoding": line},
         {
             "data": {"values": ticks},
             "mark": {**TICK, "color": GREY},
-            "encoding": said,
+            "encoding": {"x": x, "y": y, "text": {"field": "label"}},
         },
     ]
     return layered(lines, layers, HEIGHT)
@@ -103,8 +102,8 @@ def _axis(values: Sequence[Any]) -> tuple[dict[Any, float], list[tuple[float, st
 def _record(sweep: Sweep, trial: Trial) -> dict[str, Any]:
     is_best = sweep.best is not None and trial.number == sweep.best.number
     kind = "best" if is_best else "completed" if trial.status == "ok" else "ended early"
-    said = ", ".join(f"{name.rpartition('.')[2]} {one_line(value, 16)}" for name, value in trial.settings.items())
-    return {"trial": trial.number, "value": trial.value, "kind": kind, "said": said} | {
+    settings = ", ".join(f"{name.rpartition('.')[2]} {one_line(value, 16)}" for name, value in trial.settings.items())
+    return {"trial": trial.number, "value": trial.value, "kind": kind, "settings": settings} | {
         "seconds": trial.seconds,
         "memory": trial.memory_mb,
     }
@@ -116,7 +115,7 @@ def _points(x: Spec, y: Spec) -> Spec:
     tips = [
         {"field": "trial"},
         {"field": "value", "format": ".4~g", "type": "quantitative"},
-        {"field": "said", "title": "settings"},
+        {"field": "settings"},
     ]
     return {
         "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},

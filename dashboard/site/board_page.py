@@ -31,7 +31,8 @@ def _verdicts(board: Board) -> str:
     found = [verdict(board, 0, place) for place in range(1, min(len(board.rows), VERDICTS + 1)) if place in board.compared]
     if not found or 0 not in board.compared:
         return ""
-    return "<h2>First entry compared</h2>" + "".join(verdict_box(one.kind, one.words, one.details) for one in found)
+    boxes = "".join(verdict_box(one.kind, one.words, one.details) for one in found)
+    return f"<h2>First entry compared with the others</h2>{boxes}"
 
 
 def _runs(board: Board, runs: pd.DataFrame) -> str:

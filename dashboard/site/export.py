@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from deep3dmap.dashboard import scene_cards
+from deep3dmap.dashboard.markup import breakable
 from deep3dmap.dashboard.site.board_page import board_page
 from deep3dmap.dashboard.site.folder import SiteFolder
 from deep3dmap.dashboard.site.run_page import run_page
@@ -76,4 +77,4 @@ def _first(board: Board) -> str:
     if first.value is None:
         return "no values"
     value = f"{board.metric} {significant(first.value)}{unit_suffix(first.unit)}"
-    return f"{scene_cards.text(names_of(board.rows)[0])}: {escape(value)}"
+    return f"{breakable(names_of(board.rows)[0])}: {escape(value)}"

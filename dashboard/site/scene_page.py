@@ -11,6 +11,7 @@ import pandas as pd
 from deep3dmap.core.errors import UserError
 from deep3dmap.dashboard import scene_cards
 from deep3dmap.dashboard.look import number, with_unit
+from deep3dmap.dashboard.markup import breakable
 from deep3dmap.dashboard.site.folder import SiteFolder
 from deep3dmap.dashboard.site.shell import page, slug
 from deep3dmap.dashboard.verdicts import best_index, names_of, ordered_scenes
@@ -99,7 +100,7 @@ class ScenePages:
     def _card(self, scene: str, address: str) -> str:
         found = self._picture_of(scene)
         image = f'<img src="{escape(found)}" alt="">' if found else ""
-        return f'<a href="../{escape(address)}">{image}<span>{scene_cards.text(scene)}</span></a>'
+        return f'<a href="../{escape(address)}">{image}<span>{breakable(scene)}</span></a>'
 
     def _picture_of(self, scene: str) -> str | None:
         """Return the address of a picture of a scene from the first entry that has one, preferring its prediction."""

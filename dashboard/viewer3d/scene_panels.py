@@ -68,5 +68,5 @@ def _whole_mesh(kept: SavedScene) -> Mesh:
 
 def scenes_to_choose(kept: Mapping[str, SavedScene]) -> Sequence[str]:
     """Return the scenes with a surface to show in 3D, those with simplified surfaces first."""
-    there = [scene for scene, one in kept.items() if one.has_surface]
-    return sorted(there, key=lambda scene: not kept[scene].has_preview)
+    available = [scene for scene, one in kept.items() if one.has_surface]
+    return sorted(available, key=lambda scene: not kept[scene].has_preview)

@@ -111,7 +111,7 @@ def _installed() -> None:
         return
     with st.spinner("Loading everything that is installed"):
         found = sorted(findings(), key=lambda one: one["works"])
-    columns = [Column("what", "name"), Column(""), Column("found"), Column("remedy", "wide")]
+    columns = [Column("component", "name"), Column(""), Column("found"), Column("fix", "wide")]
     markup.show(markup.table(columns, [_finding(one) for one in found], name="installed components"))
 
 

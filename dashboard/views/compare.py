@@ -149,7 +149,8 @@ def _in_3d(own: dict[str, SavedScene]) -> None:
         return
     absent = [one_line(title) for title in own if one_line(title) not in {mesh["title"] for mesh in data["meshes"]}]
     if absent:
-        st.html(f"<p class=scene-note>Not shown in 3D because no surface was saved: {escape(', '.join(absent))}.</p>")
+        names = escape(", ".join(absent))
+        st.html(f"<p class=scene-note>Not shown in 3D because no simplified surface was saved: {names}.</p>")
     st.caption(
         "Drag to rotate; scroll or pinch to zoom; drag with the right button or two fingers to pan. All panels move together."
     )

@@ -81,7 +81,7 @@ def _attempt(own: pd.DataFrame) -> pd.DataFrame:
     if len(own) == 1:
         return own
     labels = {
-        int(row.attempt): f"{row.started_at:%Y-%m-%d %H:%M} {row.status}{', on the leaderboard' if row.counts else ''}"
+        int(row.attempt): f"{row.started_at:%Y-%m-%d %H:%M} {row.status}{', counts' if row.counts else ''}"
         for _, row in own.sort_values("attempt", ascending=False).iterrows()
     }
     key = f"attempt {own.run_id.iloc[0]}"

@@ -23,9 +23,9 @@ def curves(attempt: pd.DataFrame) -> None:
     markup.show(markup.section("Training"))
     run = attempt.iloc[0]
     others = _others(run)
-    beside = st.multiselect("Compare with", list(others), key="beside", bind=URL, placeholder="other runs of the suite")
+    names = st.multiselect("Compare with", list(others), key="beside", bind=URL, placeholder="other runs of the suite")
     parts = [own.assign(run=_name(run))]
-    for name in beside:
+    for name in names:
         other = reading.snapshot().runs().loc[[others[name]]]
         parts.append(reading.curves_of(other).assign(run=name))
     draw(pd.concat(parts))
@@ -42,8 +42,8 @@ def live(run_id: str) -> None:
 def _live(run_id: str) -> None:
     with reading.show_problems():
         state = reading.trials().find_state(run_id)
-        start_note = f"since {state.since:%Y-%m-%d %H:%M:%S} UTC" if state else ""
-        markup.show(markup.note(f"{markup.status(state.state if state else 'gone')} {start_note}"))
+        last_update = f"last update {state.since:%Y-%m-%d %H:%M:%S} UTC" if state else ""
+        markup.show(markup.note(f"{markup.status(state.state if state else 'gone')} {last_update}"))
         found = live_curves(reading.open_store(), run_id)
         if found.empty:
             markup.show(markup.note("No curves yet."))

@@ -15,9 +15,9 @@ def surfaces(attempt: pd.DataFrame) -> None:
     run = attempt.iloc[0]
     scenes = [scene for scene in reading.metrics_of(attempt).scene.unique() if scene]
     kept = find_saved_scenes(reading.open_store(), str(run.run_id), int(run.attempt), scenes)
-    there = scenes_to_choose(kept)
-    if not there:
+    available = scenes_to_choose(kept)
+    if not available:
         return
     markup.show(markup.section("In 3D"))
-    scene = str(st.selectbox("Surface of scene", there, key=f"surface {run.run_id}", format_func=one_line))
+    scene = str(st.selectbox("Surface of scene", available, key=f"surface {run.run_id}", format_func=one_line))
     show_in_3d({f"{run.method}/{run.variant}": kept[scene]}, "run in 3D")

@@ -12,7 +12,7 @@ from deep3dmap.dashboard.charts.sweep import front_chart, history_chart, paralle
 from deep3dmap.dashboard.look import DASH, arrow, axis_title, duration, memory, number, one_line, with_unit
 from deep3dmap.dashboard.markup import Column
 from deep3dmap.dashboard.views.filters import URL, select
-from deep3dmap.results.schema import SWEEPS
+from deep3dmap.results.schema import ENDED_EARLY, SWEEPS
 from deep3dmap.results.sweeps import Sweep, Trial, is_number, sweep_of
 
 TRIALS_SHOWN, CURVES_SHOWN = 100, 8
@@ -47,7 +47,7 @@ def _show_empty() -> None:
 
 def _heading(sweep: Sweep, name: str, what: str) -> None:
     ended = [trial for trial in sweep.trials if trial.status == "ok"]
-    stopped = [trial for trial in sweep.trials if trial.status in ("stopped", "interrupted")]
+    stopped = [trial for trial in sweep.trials if trial.status in ENDED_EARLY]
     values = {"Trials": str(len(sweep.trials)), "Completed": str(len(ended)), "Stopped early": str(len(stopped))}
     values["Failed"] = str(len(sweep.trials) - len(ended) - len(stopped))
     values["Best " + one_line(sweep.metric, 30)] = number(sweep.best.value) if sweep.best else DASH

@@ -69,7 +69,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("check without_card:Plain", "without_card:Plain has no card and no config_type, so it is not a method"),
         ("check without_card:Plian", "there is no 'Plian' in"),
         ("check without_card:Plian", "did you mean 'Plain'?"),
-        ("check with_error:Wrong", "'with_error:Wrong' cannot be imported: SyntaxError: invalid syntax (with_error.py:2)"),
+        (
+            "check with_error:Wrong",
+            "method 'with_error:Wrong' cannot be imported: SyntaxError: invalid syntax (with_error.py:2)",
+        ),
         ("check that_raises:X", "cannot be imported: RuntimeError: no luck (that_raises.py:2)"),
         ("check that_misses:X", "ModuleNotFoundError: No module named 'not_there_at_all' (that_misses.py:1)"),
         ("methods with_error:Wrong", "SyntaxError: invalid syntax (with_error.py:2)"),

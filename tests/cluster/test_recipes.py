@@ -108,6 +108,9 @@ def test_docker_files_name_what_there_is(kind: str) -> None:
     extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     (named,) = re.findall(r"/src\[([\w,]+)\]", text)
     assert set(named.split(",")) <= set(extras)
+    defined = set(re.findall(r"-C cmake\.define\.(\w+)=", text))
+    assert defined == ({"DEEP3DMAP_CUDA", "CMAKE_CUDA_ARCHITECTURES"} if kind == "cuda" else set())
+    assert all(name in (REPOSITORY / "csrc" / "CMakeLists.txt").read_text() for name in defined)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(CLUSTER)))

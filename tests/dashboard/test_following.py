@@ -176,7 +176,7 @@ def test_what_the_first_reading_leaves_is_not_collected_again_and_garbage_is(tmp
 
 def test_what_a_large_store_held_is_kept_for_the_next_server(tmp_path, monkeypatch):
     store = build_store(tmp_path / "store", seeds=1, scenes=2)
-    monkeypatch.setattr("deep3dmap.dashboard.following.WORTH_KEEPING", 5)
+    monkeypatch.setattr("deep3dmap.dashboard.following.WORTH_CACHING", 5)
     first = Follower(store.uri, tmp_path / "kept")
     first.newest()
     first.remember()

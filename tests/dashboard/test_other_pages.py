@@ -190,7 +190,7 @@ def test_what_is_broken_where_the_page_is_served_is_listed(store, monkeypatch):
     app = page("catalogue", store.uri, monkeypatch, kind="Installed here")
     app.button(key="look").click().run()
     first = table(clean(app), "installed components")[0]
-    assert (first["what"], first["found"], first["remedy"]) == ("method torn", "ImportError: no spam", "install it again")
+    assert (first["component"], first["found"], first["fix"]) == ("method torn", "ImportError: no spam", "install it again")
 
 
 @pytest.mark.slow

@@ -192,4 +192,4 @@ def test_entry_without_a_small_surface_beside_others_is_named(tmp_path, monkeypa
         for file in Path(store.artifacts_path(run.run_id, run.attempt)).rglob("about.json"):
             file.unlink()
     app = page("compare", store.uri, monkeypatch, suite="face", compare=["prnet/mini", "mean_face/default"])
-    assert "Not shown in 3D because no surface was saved: mean_face/default." in html(app)
+    assert "Not shown in 3D because no simplified surface was saved: mean_face/default." in html(app)

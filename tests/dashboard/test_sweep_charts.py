@@ -26,7 +26,7 @@ def shares(spec: Any, axis: str) -> dict[int, float]:
 
 
 def ticks(spec: Any, axis: str) -> list[tuple[float, str]]:
-    return [(one["share"], one["said"]) for one in spec["layer"][1]["data"]["values"] if one["axis"] == axis]
+    return [(one["share"], one["label"]) for one in spec["layer"][1]["data"]["values"] if one["axis"] == axis]
 
 
 @pytest.mark.parametrize(("better", "best"), [("down", [5.0, 5.0, 2.0, 2.0]), ("up", [5.0, 7.0, 7.0, 7.0])])

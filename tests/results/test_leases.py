@@ -19,10 +19,10 @@ IDS = ["a" * 16, "b" * 16]
 @pytest.fixture(autouse=True)
 def all_are_given_back(monkeypatch):
     """Release all leases after each test, so that no thread keeps renewing one until the interpreter exits."""
-    kept, keep = [], leases.Lease.start_renewing
-    monkeypatch.setattr(leases.Lease, "start_renewing", lambda lease: kept.append(lease) or keep(lease))
+    started, start = [], leases.Lease.start_renewing
+    monkeypatch.setattr(leases.Lease, "start_renewing", lambda lease: started.append(lease) or start(lease))
     yield
-    for lease in kept:
+    for lease in started:
         lease.release()
     for thread in threading.enumerate():
         if thread.name == "lease":

@@ -26,7 +26,7 @@ _VERBS = {
     "dashboard": "browse a result store in a web browser",
     "submit": "run a verb as a job on a Ray cluster",
     "check": "run the method contract on a method and print a report card",
-    "doctor": "check what works on this machine, and how to install the rest",
+    "doctor": "check what works on this machine, and suggest fixes for the rest",
 }
 
 _MODULE_CLASS = re.compile(r"(?:^|[=\[,'\"\s])[A-Za-z_][\w.]*:[A-Za-z_]\w*")

@@ -1,4 +1,4 @@
-"""`deep3dmap doctor`: check what works on this machine, and suggest fixes for what does not."""
+"""`deep3dmap doctor`: check what works on this machine, and suggest fixes for the rest."""
 
 import importlib
 import json
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     """Run the verb; exit code 0 unless a required component does not work."""
     parser = VerbParser(
         "doctor",
-        "Check what works on this machine, and how to install the rest.",
+        "Check what works on this machine, and suggest fixes for the rest.",
         "  deep3dmap doctor\n  deep3dmap doctor --json",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")

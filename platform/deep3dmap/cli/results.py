@@ -29,7 +29,7 @@ ACTIONS = ("ls", "show", "export", "verify", "merge", "compact")
 def main(argv: list[str]) -> int:
     """Run the verb."""
     parser = VerbParser("results", DESCRIPTION, EXAMPLES)
-    parser.add_argument("action", choices=ACTIONS, help="see above")
+    parser.add_argument("action", choices=ACTIONS, help="the action to run")
     parser.add_argument("argument", nargs="?", default="", metavar="RUN_ID|FILE|OTHER", help="for show, export and merge")
     parser.add_argument("--suite", help="ls, export: only this suite")
     parser.add_argument("--set-aside", action="store_true", help="verify: move damaged files to the folder damaged/")

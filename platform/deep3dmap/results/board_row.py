@@ -15,8 +15,9 @@ class LeaderboardRow:
     each scene. seconds: training, fitting and reconstruction, mean over seeds; reconstruct_s, fit_s: mean per scene.
     parameters: of the trained network. scenes, all_scenes: number of scenes scored and in total. is_provisional: fewer than
     three seeds. is_cut_short: its runs reached a time limit; such a row is listed separately, without a rank. run_ids: the
-    runs it aggregates. failed: number of failed runs, excluding stopped and interrupted ones; error: the last line
-    of the newest run that is not ok. rank: within the group, from 1; entries that are not significantly different share one.
+    runs it aggregates. failed: number of failed runs, excluding stopped and interrupted ones. error: why there is no
+    value, else the status and last error line of the newest run that is not ok. rank: within the group, from 1; entries that
+    are not significantly different share one.
 
     Compared with the first row, on the scenes that both have: difference with its 95 % interval, p_value (adjusted over all
     pairs of the group), effect_size (Cohen's d), probability_better (probability of beating the first row on a scene with one

@@ -62,7 +62,7 @@ class Contenders:
 
     @cached_property
     def errors(self) -> list[str]:
-        """For each entry, the last error line of its newest unsuccessful run."""
+        """For each entry, the status and last error line of its newest unsuccessful run."""
         return [error for _, error in self._failures]
 
     @cached_property

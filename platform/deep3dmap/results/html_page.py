@@ -50,7 +50,7 @@ def section(board: Board) -> str:
         f"<h2>{escape(group.suite)}: {escape(board.metric + unit)}</h2><p><small>{escape(about)}; {arrow}</small></p>"
         f"{_table(board.rows[:ROWS_SHOWN], board.quoted)}{rest}"
         "<p><small>Entries with the same rank do not differ significantly. "
-        f"p: compared with the first entry, adjusted over all pairs.{notes}</small></p>"
+        f"p: compared with the first entry, adjusted for all pairs.{notes}</small></p>"
         f"{_scenes(board)}"
     )
 
