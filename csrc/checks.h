@@ -64,7 +64,7 @@ void require_rising(const Offsets& offsets, int64_t count, const char* what) {
 template <typename Device, typename Vertices, typename Faces>
 void require_mesh(const Vertices& vertices, const Faces& faces) {
   require(vertices.shape(1) == 3 && faces.shape(1) == 3, "vertices and faces must have 3 columns");
-  require_ids<Device>(faces, 0, static_cast<int64_t>(vertices.shape(0)), "a face has a corner that is no vertex");
+  require_ids<Device>(faces, 0, static_cast<int64_t>(vertices.shape(0)), "a face has a corner index out of range");
 }
 
 // Face id -1 means no face.

@@ -32,7 +32,7 @@ FirAxis make_axis(size_t in, size_t out, size_t kernel, int64_t up, int64_t down
                      pad <= INT_MAX;
   const int64_t from = small ? static_cast<int64_t>(in) * up : 0, to = small ? (static_cast<int64_t>(out) - 1) * down : 0;
   require(small && std::max(from, to) + static_cast<int64_t>(kernel) + up + (pad < 0 ? -pad : pad) <= INT_MAX,
-          "a side must have fewer than 2^31 samples, zeros between and beside them included");
+          "a side must have fewer than 2^31 samples, including inserted zeros and padding");
   return {static_cast<int>(in), static_cast<int>(out), static_cast<int>(kernel), static_cast<int>(up), static_cast<int>(down),
           static_cast<int>(pad)};
 }

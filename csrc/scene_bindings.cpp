@@ -53,7 +53,7 @@ void interpolate_at(Array<const int64_t, 1> face_id, Array<const float, 2> baryc
   require(barycentrics.shape(0) == face_id.shape(0) && barycentrics.shape(1) == 3 && faces.shape(1) == 3,
           "barycentrics and faces must be (N, 3) and (F, 3)");
   require(values.shape(0) == attributes.shape(1) && values.shape(1) == face_id.shape(0), "values must be (C, N)");
-  require_ids<nb::device::cpu>(faces, 0, size(attributes, 0), "a face has a corner that is no vertex");
+  require_ids<nb::device::cpu>(faces, 0, size(attributes, 0), "a face has a corner index out of range");
   require_face_ids<nb::device::cpu>(face_id, faces);
   const cpu::SurfaceSamples samples{face_id.data(), barycentrics.data(), size(face_id, 0)};
   const cpu::VertexValues vertex{faces.data(), attributes.data(), static_cast<int>(attributes.shape(1))};

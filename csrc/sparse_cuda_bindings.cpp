@@ -22,7 +22,8 @@ void map_on_cuda(OnCuda<const int32_t, 2> inputs, OnCuda<const int32_t, 2> outpu
   require(size(outputs, 0) <= INT32_MAX && size(inputs, 0) <= INT32_MAX, "more rows than an int32 can count");
   size_t most = 2;
   while (most < 2 * inputs.shape(0)) most *= 2;
-  require(keys.shape(0) >= most && slots.shape(0) >= most, "keys and slots must have a power of two of at least twice the inputs");
+  require(keys.shape(0) >= most && slots.shape(0) >= most,
+          "keys and slots must have at least as many entries as the smallest power of two from twice the inputs");
   require(places.shape(0) == offsets.shape(0) && size(places, 1) == (size(outputs, 0) + cuda::kSparsePart - 1) / cuda::kSparsePart,
           "places must be (offsets, parts)");
   require(heads.shape(0) == offsets.shape(0) + 2, "heads must have two entries more than offsets");

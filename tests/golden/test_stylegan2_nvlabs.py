@@ -22,13 +22,13 @@ SIZES = [(32, 2048, 512, 2, 64), (64, 4096, 128, 8, 128), (128, 4096, 64, 8, 512
 def official(monkeypatch: pytest.MonkeyPatch) -> Any:
     folder = os.environ.get("DEEP3DMAP_STYLEGAN2_ADA")
     if not folder:
-        pytest.skip("DEEP3DMAP_STYLEGAN2_ADA names no folder with NVlabs/stylegan2-ada-pytorch")
+        pytest.skip("DEEP3DMAP_STYLEGAN2_ADA is not set to a folder with NVlabs/stylegan2-ada-pytorch")
     monkeypatch.syspath_prepend(folder)
     return importlib.import_module("training.networks")
 
 
 def randomise(network: nn.Module) -> None:
-    """Give noise and biases, which begin with 0, a part in the picture."""
+    """Set noise strengths and biases, which are 0 initially, to random values."""
     for name, value in network.named_parameters():
         if name.endswith("noise_strength"):
             value.copy_(0.3 * torch.randn([]))

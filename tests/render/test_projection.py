@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from deep3dmap.geometry.cameras import invert, look_at, project
-from deep3dmap.render.camera_orbit import upwards
+from deep3dmap.render.camera_orbit import mean_up
 from deep3dmap.render.projection import eye_of, pixel_rays, to_camera, to_pixels
 from deep3dmap.render.renderer import View
 from deep3dmap.render.volume import box_interval, camera_rays
@@ -85,7 +85,7 @@ def test_rays_meet_a_box_where_a_march_along_them_does() -> None:
 
 def test_up_is_against_the_pictures_y_axis() -> None:
     poses = np.stack([look_at((3.0 * np.cos(a), 3.0 * np.sin(a), 0.0), (0.0, 0.0, 0.0)).numpy() for a in (0.0, 1.0, 4.0)])
-    np.testing.assert_allclose(upwards(poses), [0, 0, 1], atol=1e-12)
+    np.testing.assert_allclose(mean_up(poses), [0, 0, 1], atol=1e-12)
     rolled = poses @ np.diag([-1.0, -1.0, 1.0, 1.0])
-    np.testing.assert_allclose(upwards(rolled), [0, 0, -1], atol=1e-12)
-    np.testing.assert_allclose(upwards(np.concatenate([poses, rolled])), [0, 0, 1], atol=1e-12)
+    np.testing.assert_allclose(mean_up(rolled), [0, 0, -1], atol=1e-12)
+    np.testing.assert_allclose(mean_up(np.concatenate([poses, rolled])), [0, 0, 1], atol=1e-12)

@@ -72,7 +72,7 @@ def look_at(eye: Any, target: Any, up: Any = (0.0, 0.0, 1.0)) -> Tensor:
 def nearest_to_axes(world_from_camera: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Return the least-squares intersection (3,) of the optical axes of cameras (V, 4, 4), that is, the point they look at.
 
-    If the axes are parallel, and the solution is not unique, returns the point one unit in front of the cameras' mean centre.
+    If the axes are parallel, the solution is not unique; returns the point one unit in front of the cameras' mean centre.
     """
     eyes, axes = world_from_camera[:, :3, 3], world_from_camera[:, :3, 2]
     across = np.eye(3) - axes[:, :, None] * axes[:, None, :]

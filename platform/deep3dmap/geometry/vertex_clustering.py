@@ -46,7 +46,7 @@ def simplify_mesh(mesh: Mesh, max_triangles: int) -> Mesh:
             best, coarse = (label, faces), cell
             if len(faces) >= MIN_FILL * max_triangles:
                 break
-        # The number of triangles is quadratic in the cell size; once bracketed, bisect geometrically.
+        # The number of triangles is inversely proportional to the squared cell size; once bracketed, bisect geometrically.
         guess = cell * math.sqrt(len(faces) / (0.9 * max_triangles)) if len(faces) else cell / 2
         cell = guess if not (fine and coarse) else math.sqrt(fine * coarse)
     return _build_mesh(mesh, vertices, *best)

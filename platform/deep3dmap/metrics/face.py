@@ -48,7 +48,10 @@ def align_mean_depth(predicted: Tensor, truth: Tensor) -> Tensor:
 
 
 def yaw_bin(yaw: float) -> str:
-    """Return the bin of a yaw in radians by its absolute value in degrees: "0_30", "30_60", or "60_90" for all larger ones."""
+    """Return the bin of a yaw in radians by its absolute value in degrees: "0_30", "30_60", or "60_90" for all larger ones.
+
+    Upper bounds belong to their bin: 30 degrees are in "0_30".
+    """
     degrees = math.degrees(abs(yaw))
     return next((name for name, (_, high) in YAW_BINS.items() if degrees <= high), "60_90")
 

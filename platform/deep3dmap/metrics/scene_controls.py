@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from deep3dmap.metrics.silhouette import intersection_over_union
+from deep3dmap.metrics.silhouette import binary_mask, intersection_over_union
 
 MIN_DISPLACEMENT = 1e-6  # pixels; smaller displacements are rounding errors
 
@@ -75,7 +75,7 @@ def colour_change(images: Any, masks: Any, margin: int = 0) -> Change:
     background change is 0 if every pixel is covered, and the object change is 0 if no pixel is covered in all images. Raises
     ValueError for wrong shapes.
     """
-    images, masks = torch.as_tensor(images).double(), _binary(masks)
+    images, masks = torch.as_tensor(images).double(), binary_mask(masks)
     if len(images) < 2 or masks.shape != (len(images), *images.shape[2:]):
         raise ValueError(
             f"images must be (N, 3, H, W), N >= 2, and masks (N, H, W), got {tuple(images.shape)}, {tuple(masks.shape)}"
@@ -89,15 +89,10 @@ def colour_change(images: Any, masks: Any, margin: int = 0) -> Change:
 
 def outline_agreement(masks: Any) -> float:
     """Return the mean intersection over union of an object's masks (N, H, W), N >= 2, with the first one."""
-    masks = _binary(masks)
+    masks = binary_mask(masks)
     if masks.dim() != 3 or len(masks) < 2:
         raise ValueError(f"masks must be (N, H, W) with N >= 2, got {tuple(masks.shape)}")
     return sum(intersection_over_union(mask, masks[0]) for mask in masks[1:]) / (len(masks) - 1)
-
-
-def _binary(masks: Any) -> Tensor:
-    masks = torch.as_tensor(masks)
-    return masks if masks.dtype == torch.bool else masks > 0.5
 
 
 def _mean(values: Tensor) -> float:

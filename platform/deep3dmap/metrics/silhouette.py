@@ -33,7 +33,7 @@ def intersection_over_union(first: Any, second: Any) -> float:
 
     Masks that are not boolean are thresholded at 0.5. Raises ValueError for different shapes.
     """
-    first, second = _covered(first), _covered(second)
+    first, second = binary_mask(first), binary_mask(second)
     if first.shape != second.shape:
         raise ValueError(f"masks differ in shape: {tuple(first.shape)} and {tuple(second.shape)}")
     either = int((first | second).sum())
@@ -47,12 +47,13 @@ def silhouette_ious(vertices: Any, faces: Any, masks: Any, intrinsics: Any, pose
     """
     found = []
     for view in views:
-        mask = _covered(masks[view])
+        mask = binary_mask(masks[view])
         seen = silhouette(vertices, faces, intrinsics[view], poses[view], *mask.shape)
         found.append(intersection_over_union(seen, mask))
     return found
 
 
-def _covered(mask: Any) -> Tensor:
+def binary_mask(mask: Any) -> Tensor:
+    """Return a mask as boolean; one that is not boolean is thresholded at `COVERAGE_THRESHOLD`."""
     values = torch.as_tensor(np.asarray(mask)) if not isinstance(mask, Tensor) else mask
     return values if values.dtype == torch.bool else values > COVERAGE_THRESHOLD

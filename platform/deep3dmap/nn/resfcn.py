@@ -38,10 +38,10 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, ceil(H / stride), ceil(W / stride)), non-negative."""
-        beside = features if self.shortcut is None else self.shortcut(features)
+        shortcut = features if self.shortcut is None else self.shortcut(features)
         features = self.reduce_norm(self.reduce(features)).relu()
         features = self.spatial_norm(self.spatial(features)).relu()
-        return self.norm(self.expand(features) + beside).relu()
+        return self.norm(self.expand(features) + shortcut).relu()
 
 
 class Upsampling(nn.Module):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.geometry.cameras import look_at, nearest_to_axes
+from deep3dmap.render.views import Direction
 
 
 def orbit_of_cameras(intrinsics: Any, world_from_camera: Any, height: int, width: int, count: int) -> list[Camera]:
@@ -17,7 +18,7 @@ def orbit_of_cameras(intrinsics: Any, world_from_camera: Any, height: int, width
     point is one unit in front of the cameras' mean centre.
     """
     poses = np.asarray(world_from_camera, np.float64)
-    centre, up = nearest_to_axes(poses), upwards(poses)
+    centre, up = nearest_to_axes(poses), mean_up(poses)
     offsets = poses[:, :3, 3] - centre
     heights = offsets @ up
     radius = float(np.linalg.norm(offsets - heights[:, None] * up, axis=1).mean())
@@ -33,8 +34,17 @@ def orbit_of_cameras(intrinsics: Any, world_from_camera: Any, height: int, width
     return cameras
 
 
-def upwards(poses: NDArray[np.float64]) -> NDArray[np.float64]:
+def mean_up(poses: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the mean up direction (3,) of camera poses (V, 4, 4), a unit vector: opposite to their y axes."""
     up: NDArray[np.float64] = -poses[:, :3, 1].mean(0)
     length = float(np.linalg.norm(up))
     return up / length if length > 1e-9 else np.array([0.0, 0.0, 1.0])
+
+
+def up_direction(sample: dict[str, Any]) -> Direction:
+    """Return the mean up direction of the cameras of a sample; the z axis if it has none."""
+    poses = sample.get("world_from_camera")
+    if poses is None:
+        return (0.0, 0.0, 1.0)
+    x, y, z = mean_up(np.asarray(poses, np.float64)).tolist()
+    return (x, y, z)

@@ -14,6 +14,7 @@ from deep3dmap.core.preview import PREDICTION, SIGNS, WORST_COLOR, Preview
 from deep3dmap.geometry.cameras import scale_intrinsics
 from deep3dmap.geometry.relief import ReliefCamera
 from deep3dmap.ops.rasterize import Cull
+from deep3dmap.render.camera_orbit import mean_up
 from deep3dmap.render.mesh_renderer import MeshImages, render_in_image, render_mesh
 from deep3dmap.render.views import overview, view_from
 from deep3dmap.render.visualization import ERROR_COLORS, to_pil
@@ -45,7 +46,7 @@ def placement(mesh: Mesh, frame: str, sample: dict[str, Any]) -> Placement:
     poses = np.asarray(sample["world_from_camera"], np.float64)
     low, high = (mesh.vertices.min(0), mesh.vertices.max(0)) if len(mesh.vertices) else (np.zeros(3), np.ones(3))
     ahead = poses[photograph(sample), :3, 3] - (low + high) / 2
-    up = _normalise(-poses[:, :3, 1].mean(0), np.array([0.0, 0.0, 1.0]))
+    up = mean_up(poses)
     ahead = _normalise(ahead - (ahead @ up) * up, np.eye(3)[np.abs(up).argmin()])
     axes = np.stack([np.cross(up, ahead), up, ahead])
     inside = bool(((poses[:, :3, 3] > low) & (poses[:, :3, 3] < high)).all(1).mean() > 0.5)

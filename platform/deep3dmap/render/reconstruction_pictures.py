@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from deep3dmap.core.reconstruction import Reconstruction
+from deep3dmap.render.camera_orbit import up_direction
 from deep3dmap.render.face_files import nearness_picture
 from deep3dmap.render.mesh_renderer import render_in_image, render_mesh
-from deep3dmap.render.views import Direction, overview, turntable
+from deep3dmap.render.views import overview, turntable
 from deep3dmap.render.visualization import blend, contact_sheet, depth_picture, draw_landmarks_68, draw_points, save_png
 
 TILE = 400
@@ -107,7 +108,7 @@ def _draw_in_world_frame(reconstruction: Reconstruction, sample: dict[str, Any])
         camera = sample["intrinsics"][0], sample["world_from_camera"][0]
         seen = render_mesh(mesh.vertices, mesh.faces, *camera, height, width, colors=colors, supersample=2)
         tiles.append(("mesh from frame 0", _resize_to_tile(seen.image)))
-    up = _mean_up(sample)
+    up = up_direction(sample)
     size = TILE, TILE * 4 // 3
     view = overview(mesh.vertices, mesh.faces, width=size[1], height=size[0], up=up)
     for title, paint in (("mesh from outside", colors), ("shape without colours", None))[0 if colors is not None else 1 :]:
@@ -147,11 +148,3 @@ def _rescale_channels(values: Tensor) -> Tensor:
 def _resize_to_tile(image: Tensor) -> Tensor:
     size = (TILE, round(image.shape[2] * TILE / image.shape[1]))
     return torch.nn.functional.interpolate(image[None].float(), size, mode="bilinear", antialias=True)[0].clamp(0, 1)
-
-
-def _mean_up(sample: dict[str, Any]) -> Direction:
-    """Return the mean up direction of the cameras: opposite to their y axes."""
-    if "world_from_camera" not in sample:
-        return (0.0, 0.0, 1.0)
-    x, y, z = (-torch.as_tensor(sample["world_from_camera"])[:, :3, 1].double().mean(0)).tolist()
-    return (x, y, z)

@@ -12,7 +12,7 @@ from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.method import Views
 from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.render.animations import write_animation
-from deep3dmap.render.camera_orbit import orbit_of_cameras, upwards
+from deep3dmap.render.camera_orbit import orbit_of_cameras, up_direction
 from deep3dmap.render.views import turntable
 from deep3dmap.render.visualization import contact_sheet
 
@@ -30,11 +30,8 @@ def write_turntable(mesh: Mesh, sample: dict[str, Any], folder: Path) -> list[Pa
     """
     if mesh.is_empty:
         return []
-    poses = sample.get("world_from_camera")
-    x, y, z = (0.0, 0.0, 1.0) if poses is None else upwards(np.asarray(poses, np.float64)).tolist()
-    sides = turntable(
-        mesh.vertices, mesh.faces, mesh.colors, TURNS, elevation_degrees=25.0, size=SIZE, up=(x, y, z), supersample=2
-    )
+    up = up_direction(sample)
+    sides = turntable(mesh.vertices, mesh.faces, mesh.colors, TURNS, elevation_degrees=25.0, size=SIZE, up=up, supersample=2)
     return _write(sides, [f"{360 * index // TURNS} degrees" for index in range(TURNS)], folder, "turntable")
 
 

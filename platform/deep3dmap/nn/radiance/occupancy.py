@@ -52,7 +52,7 @@ class OccupancyGrid(nn.Module):
         """Evaluate the field at a random point in a random fraction `share` of the cells, and update which are occupied.
 
         density_of: maps world points (N, 3) to density (N,). Each cell stores the maximum of its decayed and new optical
-        thickness per step, and is occupied if that exceeds `MIN_THICKNESS` or the mean over all cells, whichever is less.
+        thickness per step, and is occupied if that exceeds `MIN_THICKNESS` or the mean over the seen cells, whichever is less.
         """
         cells = self._select_cells(generator, share)
         places = self.box.from_cube((self._corner(cells) + self._random_uniform(len(cells), 3, generator)) / self.resolution)

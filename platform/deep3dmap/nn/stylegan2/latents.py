@@ -7,7 +7,7 @@ from deep3dmap.nn.stylegan2.generator import MappingNetwork
 
 
 def mix_styles(first: Tensor, second: Tensor, latents: int, crossover: int) -> Tensor:
-    """Return (N, latents, D): w (N, D) from `first` for layers before `crossover`, and from `second` after."""
+    """Return (N, latents, D): w (N, D) of `first` before layer `crossover`, and of `second` from that layer on."""
     early = torch.arange(latents, device=first.device) < crossover
     return torch.where(early[None, :, None], first[:, None], second[:, None])
 

@@ -66,7 +66,7 @@ def state_from_file(path: Path, part: Part) -> dict[str, Tensor]:
         content = read_weights(path)
     state = _find_network(content, part)
     if state is None:
-        raise UserError(f"{path}: contains no {part}; expected its tensors, also under the key {' or '.join(_PLACES[part])}")
+        raise UserError(f"{path}: contains no {part}; expected its tensors, or a key {' or '.join(_PLACES[part])} with them")
     try:
         return to_our_names(state, part)
     except UserError as error:
