@@ -52,7 +52,7 @@ def check_poses(intrinsics: Any, world_from_camera: Any, config: FragmentConfig)
 
 
 def level_scan(world_from_camera: Any) -> Array:
-    """Return the transform (4, 4) that rotates the scan's up direction onto z and moves the floor to z = 0.
+    """Return the transform (4, 4) that turns the scan's up direction onto z, keeping its heading, and moves the floor to z = 0.
 
     world_from_camera: (F, 4, 4) metres; frames with a non-finite pose are ignored. The floor is assumed to be LOWEST_CAMERA
     metres below the lowest camera. Raises UserError if no pose is finite.
