@@ -19,7 +19,7 @@ from deep3dmap.methods.neuralrecon.keyframes import MIN_VIEWS, select_fragments
 Array = NDArray[np.float64]
 Kind = Literal["not_finite", "too_few", "inverted", "not_upright", "height", "no_overlap"]
 
-LEVELLING_MENDS: tuple[Kind, ...] = ("not_upright", "height")
+FIXED_BY_LEVELLING: tuple[Kind, ...] = ("not_upright", "height")
 MAX_TILT = 15.0
 LOWEST_CAMERA = 1.3
 HEADROOM = 0.3
