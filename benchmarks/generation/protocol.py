@@ -29,7 +29,7 @@ from deep3dmap.core import (
 from deep3dmap.metrics.picture_features import INCEPTION_FILE, EmbeddedFeatures, InceptionFeatures
 
 BATCH_SIZE = 64  # pictures in memory at once
-MIN_SAMPLES = 2 * (NEIGHBORS + 1)
+MIN_PHOTOGRAPHS = 2 * (NEIGHBORS + 1)
 
 INCEPTION = Asset(
     "Inception-v3",
@@ -103,8 +103,8 @@ class GenerationEvaluation(Evaluation):
     def add_samples(self, scene: str, sample: Any, truth: dict[str, Any]) -> Mapping[str, float]:
         """Return the distances. Raises UserError for fewer than eight photographs."""
         photographs: Sequence[Any] = truth["images"]
-        if len(photographs) < MIN_SAMPLES:
-            raise UserError(f"the generation suite needs at least {MIN_SAMPLES} test photographs, got {len(photographs)}")
+        if len(photographs) < MIN_PHOTOGRAPHS:
+            raise UserError(f"the generation suite needs at least {MIN_PHOTOGRAPHS} test photographs, got {len(photographs)}")
         half = len(photographs) // 2
         # Similar photographs may be adjacent, so the two halves alternate.
         for start in range(0, half, BATCH_SIZE):

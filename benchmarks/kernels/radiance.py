@@ -167,7 +167,7 @@ def main() -> None:
         print(table(f"training step, {name}, {where}", timings, {}))
         for timing in timings:
             step, rate = steps[timing.name], options.rays / timing.median
-            print(f"  {timing.name}: {rate:,.0f} rays/s, {step.bytes_kept / len(places):,.0f} bytes kept a sample")
+            print(f"  {timing.name}: {rate:,.0f} rays/s, {step.bytes_kept / len(places):,.0f} bytes kept per sample")
 
 
 if __name__ == "__main__":

@@ -154,14 +154,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def _print(name: str, tiny: dict[str, float], real: dict[str, float], instructions: dict[str, float] | None) -> None:
     tax = tiny["platform"] - tiny["plain"]
-    print(f"next to nothing: platform {tiny['platform'] * 1e6:.0f} us, plain torch {tiny['plain'] * 1e6:.0f} us a step")
-    print(f"tax: {tax * 1e6:.0f} us a step")
+    print(f"next to nothing: platform {tiny['platform'] * 1e6:.0f} us, plain torch {tiny['plain'] * 1e6:.0f} us per step")
+    print(f"tax: {tax * 1e6:.0f} us per step")
     print(f"{name}: platform / plain torch {real['platform'] / real['plain']:.3f}; plain step {real['plain'] * 1e3:.1f} ms")
     print(f"tax / step of {name}: {100 * tax / real['plain']:.2f} % (aim: under 3 %)")
     if instructions is None:
         print("instructions: `perf` is absent or cannot count here: skipped")
     else:
-        print(f"instructions a step: platform {instructions['platform']:.0f}, plain torch {instructions['plain']:.0f}")
+        print(f"instructions per step: platform {instructions['platform']:.0f}, plain torch {instructions['plain']:.0f}")
 
 
 if __name__ == "__main__":

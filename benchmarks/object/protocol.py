@@ -48,8 +48,8 @@ _METRICS = (
     ("chamfer", "%", "down", f"mean of accuracy and completeness, {_SIZE}"),
     ("accuracy", "%", "down", f"mean distance from points of the predicted surface to the true one, {_SIZE}"),
     ("completeness", "%", "down", f"mean distance from points of the true surface, where given views show it, {_SIZE}"),
-    ("precision_1", "", "up", "fraction of predicted points within 1 percent of the diagonal of the true surface"),
-    ("recall_1", "", "up", "fraction of true points within 1 percent of the diagonal of the predicted surface"),
+    ("precision_1", "", "up", "fraction of predicted points nearer than 1 percent of the diagonal to the true surface"),
+    ("recall_1", "", "up", "fraction of true points nearer than 1 percent of the diagonal to the predicted surface"),
     ("f_score_1", "", "up", "harmonic mean of precision and recall"),
 )
 
@@ -125,7 +125,10 @@ class ObjectEvaluation(Evaluation):
 
 
 def surface_scores(mesh: Mesh, truth: Mesh) -> dict[str, float]:
-    """Compare surfaces by evenly spread points; an empty mesh scores as if it were as far away as the object is long."""
+    """Compare surfaces by evenly spread points.
+
+    An empty mesh scores as if it were as far away as the object is long, so that a failure never beats a bad result.
+    """
     size = surface.box_diagonal(truth.vertices)
     if mesh.is_empty or not float(surface.face_directions(mesh.vertices, mesh.faces).norm(dim=1).sum()) > 0:
         charged = dict.fromkeys(("chamfer", "accuracy", "completeness"), PERCENT)

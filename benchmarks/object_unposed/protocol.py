@@ -44,7 +44,7 @@ class ObjectUnposedProtocol(Protocol):
             name="object_unposed",
             given=("images", "intrinsics", "background", "bounds"),
             wanted=("cameras",),
-            meaning="the cameras of photographs of one object with intrinsics, in a frame of their own, and new views",
+            meaning="the cameras of photographs of one object with intrinsics, in any frame, and new views",
             frames=("world",),
         ),
         metrics=tuple(MetricCard(*row) for row in _METRICS),

@@ -23,7 +23,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from deep3dmap.benchmarks.store.adversity import NODES, is_refusal, move_to, node_of
-from deep3dmap.benchmarks.store.made_up import TEMPLATE
+from deep3dmap.benchmarks.store.template_run import TEMPLATE
 from deep3dmap.cli.arguments import how_many
 from deep3dmap.core.errors import UserError
 from deep3dmap.results.compact import compact

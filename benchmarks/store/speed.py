@@ -23,7 +23,7 @@ from unittest import mock
 
 import numpy as np
 
-from deep3dmap.benchmarks.store.made_up import TEMPLATE
+from deep3dmap.benchmarks.store.template_run import TEMPLATE
 from deep3dmap.cli.arguments import how_many
 from deep3dmap.results.compact import compact
 from deep3dmap.results.leaderboard import boards

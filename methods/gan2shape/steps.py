@@ -148,7 +148,7 @@ def _as_numbers(light: ReliefLight) -> Tensor:
 def view_start(model: ShapeModel, images: Tensor, origin: Origin, photograph: Tensor, own_view: Tensor) -> Loss:
     """Return the error of the views and lights predicted from the generator's pictures, compared with their pseudo samples.
 
-    Otherwise step 3 would have colour differences as its only cue for a view, and would deform the relief before finding any.
+    Without it, step 3 has colour differences as its only cue for a view, and deforms the relief before finding any.
 
     photograph: (1, 3, S, S). own_view: (1, 6), its view when the pseudo samples were drawn. Generated pictures turn less than
     requested, so without this term a turned photograph would count as turned from its own relief, which would then tilt.

@@ -74,7 +74,7 @@ class GiraffeConfig:
         [0.0, 1.0], "range of an object's rotation about its vertical axis, in turns", valid="(-inf, inf)", length=2
     )
     apart: bool = option(False, "sample objects that do not touch")
-    positions: str = option("", "a .npz with positions of complete scenes, as in the official code for CLEVR")
+    positions: str = option("", "a .npz with positions of complete scenes, as in the official code for CLEVR; empty: sampled")
     background_rotation: list[float] = option(
         [0.0, 0.0], "range of the background's rotation, in turns", valid="(-inf, inf)", length=2
     )

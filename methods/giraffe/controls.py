@@ -18,7 +18,9 @@ class Controls:
     """Changes to a sampled scene. The defaults change nothing."""
 
     object: int = option(-1, "index of the object to change, counted from 0; -1 = all objects", low=-1, valid="[-1, inf)")
-    rotate: float = option(0.0, "turns of the object about its vertical axis, counter-clockwise", valid="(-inf, inf)")
+    rotate: float = option(
+        0.0, "turns of the object about its vertical axis, counter-clockwise from above", valid="(-inf, inf)"
+    )
     translate: list[float] = option(
         [0.0, 0.0, 0.0], "displacement of the object, in scene units along x, y, z", valid="(-inf, inf)", length=3
     )
@@ -39,7 +41,9 @@ class Controls:
         high=1.0,
         valid="[0, 1]",
     )
-    camera_turn: float = option(0.0, "turns of the camera about the vertical axis, counter-clockwise", valid="(-inf, inf)")
+    camera_turn: float = option(
+        0.0, "turns of the camera about the vertical axis, counter-clockwise from above", valid="(-inf, inf)"
+    )
     background_turn: float = option(0.0, "turns of the background about the vertical axis", valid="(-inf, inf)")
 
 

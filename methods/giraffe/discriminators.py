@@ -13,7 +13,7 @@ from deep3dmap.core.errors import UserError
 
 
 class DCDiscriminator(nn.Module):
-    """image_size: side of the pictures, a power of two of at least 8. width: channels of the last layer."""
+    """image_size: side of the pictures, a power of two from 8. width: channels of the last layer, halved towards the first."""
 
     def __init__(self, image_size: int = 64, width: int = 512) -> None:
         super().__init__()

@@ -20,7 +20,7 @@ from deep3dmap.methods.gnerf.official_weights import KEYS, load_official
 from deep3dmap.methods.gnerf.photographs import Photographs, read_photographs
 from deep3dmap.methods.gnerf.pose_table import PoseTable, official_start
 from deep3dmap.methods.gnerf.pose_vectors import LENGTHS, opencv_pose, vectors_of_poses
-from deep3dmap.methods.gnerf.turn import TrainingStep
+from deep3dmap.methods.gnerf.training_step import TrainingStep
 from deep3dmap.nn.official_checkpoints import get_state_dict, read_checkpoint
 from deep3dmap.nn.radiance.rays import pixel_centres, rays_through
 from deep3dmap.render.volume import Rays

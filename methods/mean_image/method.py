@@ -18,7 +18,7 @@ from deep3dmap.frameworks.inputs import select
 class MeanImageConfig:
     """Number of pictures to average."""
 
-    pictures: int = option(2000, "number of training pictures to average; one per step", low=1, valid="[1, inf)")
+    pictures: int = option(2000, "training pictures to average, from the first; one per step", low=1, valid="[1, inf)")
 
 
 class MeanImage(Method):

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core import UserError
+from deep3dmap.metrics.silhouette import COVERAGE_THRESHOLD
 
-COVERED = 0.5
 Floats = NDArray[np.float64]
 
 
@@ -54,7 +54,7 @@ def _place_by_height(vertices: Floats, ray: MaskRay) -> Floats:
 
 
 def _mask_ray(mask: Any, intrinsics: Any, pose: Any) -> MaskRay | None:
-    covered = np.argwhere(np.asarray(mask) > COVERED)
+    covered = np.argwhere(np.asarray(mask) > COVERAGE_THRESHOLD)
     if len(covered) == 0:
         return None
     (top, left), (bottom, right) = covered.min(0), covered.max(0) + 1

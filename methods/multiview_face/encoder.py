@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from deep3dmap.core import UserError
+from deep3dmap.metrics.silhouette import COVERAGE_THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def subject_boxes(masks: Tensor, room: float = 1.2) -> Tensor:
     height, width = masks.shape[1:]
     bounds = []
     for axis, count in ((1, width), (2, height)):
-        there = (masks > 0.5).any(axis)
+        there = (masks > COVERAGE_THRESHOLD).any(axis)
         at = torch.arange(count, device=masks.device)
         first = torch.where(there, at, count).amin(1)
         last = torch.where(there, at + 1, 0).amax(1)

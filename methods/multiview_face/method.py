@@ -21,6 +21,7 @@ from deep3dmap.methods.multiview_face.rigid_pose import Cameras, RigidPose, fuse
 from deep3dmap.methods.multiview_face.schedules import schedule
 from deep3dmap.methods.multiview_face.templates import BUILT_IN, load_template
 from deep3dmap.methods.multiview_face.visual_start import start_from_masks
+from deep3dmap.metrics.silhouette import COVERAGE_THRESHOLD
 from deep3dmap.render.renderer import View
 from deep3dmap.render.soft import SoftRenderer
 
@@ -236,7 +237,7 @@ class MultiViewFace(BaseFramework):
             found.append(Evidence(picture.clamp(min=1e-4) ** self.config.gamma, cover, view))
         if not found:
             raise UserError("multiview_face needs at least one view")
-        if not any(bool((one.mask > 0.5).any()) for one in found):
+        if not any(bool((one.mask > COVERAGE_THRESHOLD).any()) for one in found):
             raise UserError("multiview_face: all masks are empty; a mask must be 1 where the subject is")
         return found
 

@@ -9,8 +9,7 @@ from deep3dmap.core import UserError
 from deep3dmap.geometry.template import Template
 from deep3dmap.methods.multiview_face.fit_parameters import Start
 from deep3dmap.methods.multiview_face.fitting import Evidence
-
-COVERED = 0.5
+from deep3dmap.metrics.silhouette import COVERAGE_THRESHOLD
 
 
 def start_from_masks(evidence: Sequence[Evidence], template: Template) -> Start:
@@ -33,7 +32,7 @@ def start_from_masks(evidence: Sequence[Evidence], template: Template) -> Start:
 
 
 def _mask_centre_ray(one: Evidence) -> tuple[Tensor, Tensor] | None:
-    covered = (one.mask > COVERED).nonzero().double()
+    covered = (one.mask > COVERAGE_THRESHOLD).nonzero().double()
     if len(covered) == 0:
         return None
     low, high = covered.amin(0), covered.amax(0)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.metrics.silhouette import COVERAGE_THRESHOLD
 from deep3dmap.render.volume import Rays, box_interval
 
 MIN_VIEWS = 2
@@ -69,12 +70,12 @@ class GivenViews:
         return Rays(self._eyes[view], directions)
 
     def _check(self, alpha: np.ndarray) -> None:
-        if not alpha.max() > 0.5:
+        if not alpha.max() > COVERAGE_THRESHOLD:
             raise UserError("nerf: all masks are empty; a mask must be 1 where the object is")
         low, high = self.bounds.double().numpy()
         eyes = self.poses[:, :3, 3]
         within = ((eyes > low) & (eyes < high)).all(1)
-        full = (alpha.reshape(self.count, -1) > 0.5).all(1) & self.masked
+        full = (alpha.reshape(self.count, -1) > COVERAGE_THRESHOLD).all(1) & self.masked
         for view in np.flatnonzero(within & full)[:1]:
             raise UserError(
                 f"nerf: camera {view} is inside the object: it is within the bounds and its mask covers the whole picture; "

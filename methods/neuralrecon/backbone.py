@@ -61,7 +61,10 @@ class MnasMulti(nn.Module):
         _initialise(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return features at 1/4, 1/8 and 1/16 of a normalised image (B, 3, H, W); H and W must be multiples of 16."""
+        """Return features at 1/4, 1/8 and 1/16 of a normalised image (B, 3, H, W).
+
+        Raises ValueError unless H and W are multiples of 16.
+        """
         if x.shape[-1] % 16 or x.shape[-2] % 16:
             raise ValueError(f"image height and width must be multiples of 16, got {tuple(x.shape[-2:])}")
         quarter = self.conv0(x)

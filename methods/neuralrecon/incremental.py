@@ -14,7 +14,7 @@ from deep3dmap.geometry.cameras import invert
 from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, Views, batch_of, load_views, make_fragment
 from deep3dmap.methods.neuralrecon.keyframes import MIN_VIEWS, select_fragments
 from deep3dmap.methods.neuralrecon.network import NeuralReconNetwork, integrate_output
-from deep3dmap.methods.neuralrecon.scan_check import LEVELLING_MENDS, check_poses, level_scan
+from deep3dmap.methods.neuralrecon.scan_check import FIXED_BY_LEVELLING, check_poses, level_scan
 from deep3dmap.methods.neuralrecon.tsdf_map import TSDFMap
 from deep3dmap.render.vertex_colors import VertexColors
 
@@ -76,7 +76,7 @@ class IncrementalReconstruction:
             raise UserError(f"fewer than {MIN_VIEWS} of {len(poses)} frames have a finite pose; check the pose files")
         findings = check_poses(intrinsics, poses, self.config)
         world_from_scan = np.eye(4)
-        if level and any(finding.kind in LEVELLING_MENDS for finding in findings):
+        if level and any(finding.kind in FIXED_BY_LEVELLING for finding in findings):
             world_from_scan = level_scan(poses)
         messages = [finding.message for finding in findings]
         return world_from_scan @ poses, world_from_scan, messages

@@ -154,7 +154,7 @@ class NeuralRecon(CustomFramework):
 
     @classmethod
     def trains(cls, config: NeuralReconConfig) -> bool:
-        """Return False when official weights are given."""
+        """Return False when weights are given."""
         return not config.weights
 
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:

@@ -19,7 +19,7 @@ from deep3dmap.methods.neuralrecon.keyframes import MIN_VIEWS, select_fragments
 Array = NDArray[np.float64]
 Kind = Literal["not_finite", "too_few", "inverted", "not_upright", "height", "no_overlap"]
 
-LEVELLING_MENDS: tuple[Kind, ...] = ("not_upright", "height")
+FIXED_BY_LEVELLING: tuple[Kind, ...] = ("not_upright", "height")
 MAX_TILT = 15.0
 LOWEST_CAMERA = 1.3
 HEADROOM = 0.3
@@ -52,7 +52,7 @@ def check_poses(intrinsics: Any, world_from_camera: Any, config: FragmentConfig)
 
 
 def level_scan(world_from_camera: Any) -> Array:
-    """Return the transform (4, 4) that rotates the scan's up direction onto z and moves the floor to z = 0.
+    """Return the transform (4, 4) that turns the scan's up direction onto z, keeping its heading, and moves the floor to z = 0.
 
     world_from_camera: (F, 4, 4) metres; frames with a non-finite pose are ignored. The floor is assumed to be LOWEST_CAMERA
     metres below the lowest camera. Raises UserError if no pose is finite.

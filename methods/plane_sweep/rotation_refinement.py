@@ -16,7 +16,7 @@ from deep3dmap.geometry.rotations import matrix_of_axis_angle
 from deep3dmap.methods.plane_sweep.cost_volume import GreyFrame
 
 STEPS = 8
-MIN_OVERLAP = 0.1  # minimum fraction of a frame's pixels to compare
+MIN_COMPARED = 0.1  # minimum fraction of a frame's pixels to compare
 MIN_CORRELATION = 0.7  # correlation below which two frames are considered not to match
 OUTLIER = 0.04  # difference of grey values at which the weight is one half
 MAX_ROTATION = 0.03  # radians; beyond this the alignment is considered to have failed
@@ -46,7 +46,7 @@ def turn_onto(reference: GreyFrame, depth: Tensor, other: GreyFrame) -> Tensor |
     for _ in range(STEPS):
         seen = before @ matrix_of_axis_angle(turn).T
         inside, pixels = _inside(seen, other)
-        if inside.sum() < MIN_OVERLAP * depth.numel():
+        if inside.sum() < MIN_COMPARED * depth.numel():
             return None
         grey, *slopes = torch.nn.functional.grid_sample(layers, pixels[None, None], align_corners=False)[0, :, 0]
         left, right = target[inside] - target[inside].mean(), grey - grey.mean()

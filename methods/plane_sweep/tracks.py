@@ -99,8 +99,8 @@ def join_matches(matches: Mapping[tuple[int, int], NDArray[np.int64]], found: Se
     graph = coo_array((np.ones(len(left)), (left, right)), shape=(start[-1], start[-1]))
     point = connected_components(graph, directed=False)[1].astype(np.int64)
     frame = np.repeat(np.arange(len(found)), np.diff(start))
-    _, sighting, seen = np.unique(point * len(found) + frame, return_inverse=True, return_counts=True)
-    twice = np.bincount(point, seen[sighting] > 1)[point] > 0
+    _, observation, seen = np.unique(point * len(found) + frame, return_inverse=True, return_counts=True)
+    twice = np.bincount(point, seen[observation] > 1)[point] > 0
     return Tracks(frame, point, np.concatenate([c.pixels for c in found])).select(~twice)
 
 

@@ -135,7 +135,7 @@ class PRNet(BaseFramework):
 
     @classmethod
     def trains(cls, config: PRNetConfig) -> bool:
-        """Return False when official weights are given."""
+        """Return False when weights are given."""
         return not config.weights
 
     @property

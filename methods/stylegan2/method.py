@@ -191,7 +191,7 @@ class StyleGAN2(CustomFramework):
 
 
 def lazy_rates(optimizer: OptimizerConfig, every: int) -> OptimizerConfig:
-    """Scale learning rate and betas for a penalty that adds an update at every `every` steps (Karras et al., appendix B).
+    """Scale learning rate and betas for a penalty that adds an update every `every` steps (Karras et al., appendix B).
 
     0 means no penalty.
     """

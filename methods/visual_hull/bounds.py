@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from deep3dmap.core import UserError
+from deep3dmap.metrics.silhouette import COVERAGE_THRESHOLD
 
-COVERED = 0.5
 # Status of scipy.optimize.linprog.
 INFEASIBLE = 2
 Floats = NDArray[np.float64]
@@ -59,13 +59,13 @@ def _box_of_all(outlines: tuple[Outline, ...]) -> tuple[Floats, Floats] | None:
 
 def open_sides(mask: NDArray[np.float32]) -> tuple[bool, bool, bool, bool]:
     """Return whether a mask (H, W) touches the left, right, top and bottom edge of its picture."""
-    covered = mask > COVERED
+    covered = mask > COVERAGE_THRESHOLD
     return bool(covered[:, 0].any()), bool(covered[:, -1].any()), bool(covered[0].any()), bool(covered[-1].any())
 
 
 def _pyramid(outline: Outline) -> list[Floats]:
     """Return the half-spaces (normal, offset), normal . x <= offset in the world, of the subject; none for an empty mask."""
-    covered = outline.mask > COVERED
+    covered = outline.mask > COVERAGE_THRESHOLD
     if not covered.any():
         return []
     rows, columns = (np.flatnonzero(covered.any(axis)) for axis in (1, 0))

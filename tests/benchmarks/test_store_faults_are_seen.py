@@ -125,7 +125,7 @@ def test_the_speed_of_both_states_of_a_store_is_printed(
     assert sum("1.00 s wall" in line for line in lines) == 4
 
 
-def test_made_up_runs_are_the_same_every_time_and_differ_from_one_another() -> None:
+def test_synthetic_runs_are_the_same_every_time_and_differ_from_one_another() -> None:
     run, rows = speed.synthetic_run(7, 3, 2)
     assert speed.synthetic_run(7, 3, 2) == (run, rows)
     assert len({(row.scene, row.metric) for row in rows}) == len(rows) == 6

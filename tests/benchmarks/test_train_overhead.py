@@ -80,8 +80,8 @@ def test_instructions_are_counted_where_perf_can(monkeypatch: pytest.MonkeyPatch
 def test_the_tax_is_compared_with_the_step_of_a_real_method(capsys: pytest.CaptureFixture[str]) -> None:
     train_overhead._print("prnet/mini", {"platform": 3e-4, "plain": 1e-4}, {"platform": 0.0202, "plain": 0.02}, None)
     assert capsys.readouterr().out.splitlines() == [
-        "next to nothing: platform 300 us, plain torch 100 us a step",
-        "tax: 200 us a step",
+        "next to nothing: platform 300 us, plain torch 100 us per step",
+        "tax: 200 us per step",
         "prnet/mini: platform / plain torch 1.010; plain step 20.0 ms",
         "tax / step of prnet/mini: 1.00 % (aim: under 3 %)",
         "instructions: `perf` is absent or cannot count here: skipped",
@@ -92,7 +92,7 @@ def test_one_loop_runs_alone_for_counting() -> None:
     assert train_overhead.main(["--only", "plain", "3"]) == 0
 
 
-def test_the_handful_of_vectors_is_a_dataset() -> None:
+def test_the_minimal_dataset_has_splits() -> None:
     dataset = MinimalDataset(MinimalDatasetConfig(samples=5))
     assert [len(dataset.split(name)) for name in ("train", "val", "test")] == [5, 8, 8]
     vectors = list(dataset.split("train"))  # type: ignore[call-overload]

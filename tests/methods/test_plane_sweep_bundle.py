@@ -29,8 +29,8 @@ def scan(frames: int = 12, points: int = 400) -> tuple[np.ndarray, Tracks]:
     pixels = camera @ INTRINSICS.T
     pixels = pixels[..., :2] / pixels[..., 2:]
     frame, point = np.nonzero(((pixels > 0) & (pixels < (640, 480))).all(-1))
-    sightings = pixels[frame, point] + rng.normal(0, 0.5, (len(frame), 2))
-    return poses, Tracks(frame, point, sightings).select(np.ones(len(frame), bool))
+    observations = pixels[frame, point] + rng.normal(0, 0.5, (len(frame), 2))
+    return poses, Tracks(frame, point, observations).select(np.ones(len(frame), bool))
 
 
 def spoilt(poses: np.ndarray) -> np.ndarray:
@@ -46,7 +46,7 @@ def error(poses: np.ndarray, true: np.ndarray) -> float:
     return float(np.linalg.norm(turns - turns.mean(0), axis=1).mean())
 
 
-def test_turned_frames_are_turned_back_though_some_sightings_are_wrong() -> None:
+def test_turned_frames_are_turned_back_though_some_observations_are_wrong() -> None:
     poses, tracks = scan()
     wrong = spoilt(poses)
     pixels = tracks.pixels.copy()

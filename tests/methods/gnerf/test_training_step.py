@@ -61,7 +61,7 @@ def test_each_phase_updates_what_it_says(make_loop: Loop) -> None:
     assert moved[5] == {"generator", "table"}
 
 
-def test_photographs_that_are_not_of_a_turn_keep_their_poses(make_loop: Loop) -> None:
+def test_photographs_that_are_not_of_a_step_keep_their_poses(make_loop: Loop) -> None:
     method, loop = build(), make_loop(None, batch_size=1)
     generator = steps_of(method, loop)
     next(generator)
@@ -73,7 +73,7 @@ def test_photographs_that_are_not_of_a_turn_keep_their_poses(make_loop: Loop) ->
     assert int((~still).sum()) >= 2
 
 
-def test_a_turn_depends_on_the_random_numbers_of_its_step_only(make_loop: Loop) -> None:
+def test_a_step_depends_on_its_own_random_numbers_only(make_loop: Loop) -> None:
     found = []
     for _ in range(2):
         method, loop = build(), make_loop(None, batch_size=1)
