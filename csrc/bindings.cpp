@@ -77,18 +77,15 @@ void integrate(Array<Device, float, 3> tsdf, Array<Device, float, 3> weight, Arr
   launch(grid, frame, handle);
 }
 
-// launch: called with the mesh and the output fragments.
+// launch: called with the meshes and the output fragments.
 template <typename Device, typename Launch>
-void rasterize(const Array<Device, const float, 2>& vertices, const Array<Device, const int64_t, 2>& faces,
-               const Array<Device, float, 2>& depth, const Array<Device, int64_t, 2>& face_id, const Array<Device, float, 3>& barycentrics,
+void rasterize(const Array<Device, const float, 3>& vertices, const Array<Device, const int64_t, 2>& faces,
+               const Array<Device, float, 3>& depth, const Array<Device, int64_t, 3>& face_id, const Array<Device, float, 4>& barycentrics,
                bool perspective, int cull, const Launch& launch) {
-  require_mesh<Device>(vertices, faces);
-  require_pixels(depth);
-  require_same_pixels(depth, face_id);
-  require_same_pixels(depth, barycentrics);
-  require(barycentrics.shape(2) == 3, "there must be 3 barycentrics");
-  const RasterizeInput input{vertices.data(), faces.data(), size(vertices, 0), size(faces, 0), static_cast<int>(depth.shape(0)),
-                             static_cast<int>(depth.shape(1)), perspective, static_cast<Cull>(cull)};
+  require_mesh<Device>(vertices, faces, 1);
+  require_fragments(vertices, depth, face_id, barycentrics);
+  const RasterizeInput input{vertices.data(), faces.data(), size(vertices, 0), size(vertices, 1), size(faces, 0),
+                             static_cast<int>(depth.shape(1)), static_cast<int>(depth.shape(2)), perspective, static_cast<Cull>(cull)};
   const Fragments out{depth.data(), face_id.data(), barycentrics.data()};
   nb::gil_scoped_release nogil;
   launch(input, out);
@@ -97,8 +94,8 @@ void rasterize(const Array<Device, const float, 2>& vertices, const Array<Device
 template <typename T, size_t N>
 using OnCpu = Array<nb::device::cpu, T, N>;
 
-void rasterize_on_cpu(OnCpu<const float, 2> vertices, OnCpu<const int64_t, 2> faces, OnCpu<float, 2> depth, OnCpu<int64_t, 2> face_id,
-                      OnCpu<float, 3> barycentrics, bool perspective, int cull, int threads) {
+void rasterize_on_cpu(OnCpu<const float, 3> vertices, OnCpu<const int64_t, 2> faces, OnCpu<float, 3> depth, OnCpu<int64_t, 3> face_id,
+                      OnCpu<float, 4> barycentrics, bool perspective, int cull, int threads) {
   rasterize(vertices, faces, depth, face_id, barycentrics, perspective, cull,
             [&](const RasterizeInput& input, const Fragments& out) { cpu::rasterize(input, out, threads); });
 }
@@ -144,10 +141,10 @@ void back_project_backward(Array<Device, const float, 2> grad_mean, Array<Device
 template <typename T, size_t N>
 using OnCuda = Array<nb::device::cuda, T, N>;
 
-void rasterize_on_cuda(OnCuda<const float, 2> vertices, OnCuda<const int64_t, 2> faces, OnCuda<int32_t, 1> scratch,
-                       OnCuda<float, 2> depth, OnCuda<int64_t, 2> face_id, OnCuda<float, 3> barycentrics, bool perspective, int cull,
+void rasterize_on_cuda(OnCuda<const float, 3> vertices, OnCuda<const int64_t, 2> faces, OnCuda<int32_t, 1> scratch,
+                       OnCuda<float, 3> depth, OnCuda<int64_t, 3> face_id, OnCuda<float, 4> barycentrics, bool perspective, int cull,
                        uint64_t stream) {
-  require(scratch.shape(0) == faces.shape(0) + 2, "scratch must have two entries more than faces");
+  require_scratch(scratch, vertices, faces);
   rasterize(vertices, faces, depth, face_id, barycentrics, perspective, cull, [&](const RasterizeInput& input, const Fragments& out) {
     cuda::rasterize(input, out, reinterpret_cast<uint32_t*>(scratch.data()), stream);
   });

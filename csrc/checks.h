@@ -28,9 +28,10 @@ void require_pixels(const Image& image, size_t row_axis = 0) {
   require(height <= INT_MAX && width <= INT_MAX && (width == 0 || height <= INT_MAX / width), "an image must have fewer than 2^31 pixels");
 }
 
+// The leading `axes` must agree: rows and columns, or images, rows and columns.
 template <typename Left, typename Right>
-void require_same_pixels(const Left& left, const Right& right) {
-  require(left.shape(0) == right.shape(0) && left.shape(1) == right.shape(1), "the images differ in size");
+void require_same_pixels(const Left& left, const Right& right, size_t axes = 2) {
+  for (size_t i = 0; i < axes; ++i) require(left.shape(i) == right.shape(i), "the images differ in size");
 }
 
 // Requires every id to be in [least, count).
@@ -61,10 +62,27 @@ void require_rising(const Offsets& offsets, int64_t count, const char* what) {
   }
 }
 
+// vertices: (V, 3), or with `axis` 1, (images, V, 3).
 template <typename Device, typename Vertices, typename Faces>
-void require_mesh(const Vertices& vertices, const Faces& faces) {
-  require(vertices.shape(1) == 3 && faces.shape(1) == 3, "vertices and faces must have 3 columns");
-  require_ids<Device>(faces, 0, static_cast<int64_t>(vertices.shape(0)), "a face has a corner index out of range");
+void require_mesh(const Vertices& vertices, const Faces& faces, size_t axis = 0) {
+  require(vertices.shape(axis + 1) == 3 && faces.shape(1) == 3, "vertices and faces must have 3 columns");
+  require_ids<Device>(faces, 0, static_cast<int64_t>(vertices.shape(axis)), "a face has a corner index out of range");
+}
+
+// Fragments of a batch: depth and face_id (images, H, W), barycentrics (images, H, W, 3).
+template <typename Vertices, typename Depth, typename FaceId, typename Barycentrics>
+void require_fragments(const Vertices& vertices, const Depth& depth, const FaceId& face_id, const Barycentrics& barycentrics) {
+  require(vertices.shape(0) == depth.shape(0), "there must be an image for each mesh");
+  require_pixels(depth, 1);
+  require_same_pixels(depth, face_id, 3);
+  require_same_pixels(depth, barycentrics, 3);
+  require(barycentrics.shape(3) == 3, "there must be 3 barycentrics");
+}
+
+// The faces that the CUDA z-buffers queue for warps, and two numbers of their own.
+template <typename Scratch, typename Vertices, typename Faces>
+void require_scratch(const Scratch& scratch, const Vertices& vertices, const Faces& faces) {
+  require(scratch.shape(0) == vertices.shape(0) * faces.shape(0) + 2, "scratch must have two entries more than all images have faces");
 }
 
 // Face id -1 means no face.

@@ -43,21 +43,26 @@ void draw_row(const Triangle& t, const RasterizeInput& input, const Fragments& o
   }
 }
 
-// Draws fragments at depths for which `drawn` returns true. Each thread draws all faces into its own band of rows, so the result
-// does not depend on the number of threads.
+template <typename Drawn>
+void draw_band(const RasterizeInput& mesh, const Fragments& out, int top, int bottom, const Drawn& drawn) {
+  Triangle triangle;
+  for (int64_t face = 0; face < mesh.face_count; ++face) {
+    if (!set_up(mesh, face, triangle)) continue;
+    for (int row = std::max(triangle.top, top); row < std::min(triangle.bottom, bottom); ++row)
+      draw_row(triangle, mesh, out, face, row, drawn);
+  }
+}
+
+// Draws fragments at depths for which `drawn` returns true. Every image is cut into bands of rows, and a band is drawn by one
+// thread, so the result does not depend on the number of threads.
 template <typename Drawn>
 void draw_faces(const RasterizeInput& input, const Fragments& out, const Drawn& drawn, int threads) {
-  const int bands = std::max(1, std::min(threads, input.height));
+  const int64_t bands = std::max(1, std::min(threads, input.height));
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
-  for (int band = 0; band < bands; ++band) {
-    const int top = static_cast<int>(static_cast<int64_t>(input.height) * band / bands);
-    const int bottom = static_cast<int>(static_cast<int64_t>(input.height) * (band + 1) / bands);
-    Triangle triangle;
-    for (int64_t face = 0; face < input.face_count; ++face) {
-      if (!set_up(input, face, triangle)) continue;
-      for (int row = std::max(triangle.top, top); row < std::min(triangle.bottom, bottom); ++row)
-        draw_row(triangle, input, out, face, row, drawn);
-    }
+  for (int64_t i = 0; i < input.images * bands; ++i) {
+    const int64_t image = i / bands, band = i % bands;
+    const int top = static_cast<int>(input.height * band / bands), bottom = static_cast<int>(input.height * (band + 1) / bands);
+    draw_band(mesh_of(input, image), image_of(out, image, pixel_count(input)), top, bottom, drawn);
   }
 }
 

@@ -34,14 +34,15 @@ class ActivePixels {
   std::vector<size_t> start_;
 };
 
-// Indices of the visible faces, in order.
-std::vector<int64_t> seen_faces(const int64_t* face_id, int64_t pixels, int64_t faces) {
-  std::vector<char> seen(faces, 0);
-  for (int64_t i = 0; i < pixels; ++i)
-    if (face_id[i] >= 0) seen[face_id[i]] = 1;
+// Indices of the visible faces of all images, in order: face `i % face_count` of image `i / face_count`.
+std::vector<int64_t> seen_faces(const RasterizeInput& input, const int64_t* face_id) {
+  std::vector<char> seen(input.images * input.face_count, 0);
+  const int64_t pixels = pixel_count(input);
+  for (int64_t i = 0; i < input.images * pixels; ++i)
+    if (face_id[i] >= 0) seen[i / pixels * input.face_count + face_id[i]] = 1;
   std::vector<int64_t> list;
-  for (int64_t face = 0; face < faces; ++face)
-    if (seen[face]) list.push_back(face);
+  for (int64_t i = 0; i < static_cast<int64_t>(seen.size()); ++i)
+    if (seen[i]) list.push_back(i);
   return list;
 }
 
@@ -103,26 +104,17 @@ void neural_mesh_edges_backward(const RasterizeInput& input, const NeuralPicture
                                 double margin_y, int threads) {
   const ActivePixels active[2] = {ActivePixels(picture, 0), ActivePixels(picture, 1)};
   const double margin[2] = {margin_x, margin_y};
-  const auto faces = seen_faces(picture.face_id, static_cast<int64_t>(picture.height) * picture.width, input.face_count);
+  const auto faces = seen_faces(input, picture.face_id);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 64)
   for (int64_t i = 0; i < static_cast<int64_t>(faces.size()); ++i) follow_face(input, picture, active, faces[i], margin, corners);
 }
 
 void neural_mesh_depth_backward(const RasterizeInput& input, const SeenDepth& seen, float* corners, int threads) {
-  const auto faces = seen_faces(seen.face_id, static_cast<int64_t>(input.height) * input.width, input.face_count);
+  const auto faces = seen_faces(input, seen.face_id);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 64)
   for (int64_t i = 0; i < static_cast<int64_t>(faces.size()); ++i) {
-    Triangle box;
-    if (!set_up(input, faces[i], box)) continue;
-    DepthField field;
-    depth_field(input, faces[i], field);
-    double sum[9] = {};
-    for (int row = box.top; row < box.bottom; ++row) {
-      for (int column = box.left; column < box.right; ++column) {
-        const int64_t pixel = static_cast<int64_t>(row) * input.width + column;
-        if (seen.face_id[pixel] == faces[i]) add_depth_gradient(field, seen, pixel, sum);
-      }
-    }
+    double sum[9];
+    sum_depth_gradients(input, seen, faces[i] / input.face_count, faces[i] % input.face_count, 0, 1, sum);
     for (int k = 0; k < 9; ++k) corners[9 * faces[i] + k] = static_cast<float>(sum[k]);
   }
 }

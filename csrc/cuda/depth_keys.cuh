@@ -17,14 +17,14 @@ __device__ unsigned ordered(float depth) {
   return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
-// Faces to be drawn by whole warps, and a flag for faces with an invalid corner: see `draw`.
+// Faces to be drawn by whole warps, as `image * face_count + face`, and a flag for faces with an invalid corner: see `draw`.
 struct FaceQueue {
   unsigned* count;
   unsigned* wrong;
   unsigned* faces;
 };
 
-// Draws every `step`-th pixel of a row. The key of a fragment is its depth followed by its face, so the minimum is the nearest
+// Draws every `step`-th pixel of a row into the keys of its image. The key of a fragment is its depth followed by its face, so the minimum is the nearest
 // fragment and, at equal depth, the lower face index. `drawn` returns whether a depth is drawn.
 template <typename Drawn>
 __device__ void draw_row(const RasterizeInput& input, const Triangle& triangle, int row, unsigned first, unsigned step, int64_t face,
@@ -40,22 +40,31 @@ __device__ void draw_row(const RasterizeInput& input, const Triangle& triangle, 
   }
 }
 
-// One thread per face, which draws the face itself if it spans at most `most` pixels and otherwise queues it for a warp.
+// Draws a face if it spans at most `most` pixels, and otherwise queues it for a warp.
+template <typename Drawn>
+__device__ void draw_or_queue(const RasterizeInput& mesh, int64_t image, int64_t face, int64_t most, Key* keys, const FaceQueue& queue,
+                              const Drawn& drawn) {
+  if (!corners_exist(mesh, face)) {
+    *queue.wrong = 1;
+    return;
+  }
+  Triangle triangle;
+  if (!set_up(mesh, face, triangle)) return;
+  if (static_cast<int64_t>(triangle.right - triangle.left) * (triangle.bottom - triangle.top) > most) {
+    queue.faces[atomicAdd(queue.count, 1u)] = static_cast<unsigned>(image * mesh.face_count + face);
+    return;
+  }
+  for (int row = triangle.top; row < triangle.bottom; ++row) draw_row(mesh, triangle, row, 0, 1, face, keys, drawn);
+}
+
+// One thread per face, one row of blocks per image.
 template <typename Drawn>
 __global__ void draw_alone(RasterizeInput input, int64_t most, Key* keys, FaceQueue queue, Drawn drawn) {
-  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t face = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; face < input.face_count; face += stride) {
-    if (!corners_exist(input, face)) {
-      *queue.wrong = 1;
-      continue;
-    }
-    Triangle triangle;
-    if (!set_up(input, face, triangle)) continue;
-    if (static_cast<int64_t>(triangle.right - triangle.left) * (triangle.bottom - triangle.top) > most) {
-      queue.faces[atomicAdd(queue.count, 1u)] = static_cast<unsigned>(face);
-      continue;
-    }
-    for (int row = triangle.top; row < triangle.bottom; ++row) draw_row(input, triangle, row, 0, 1, face, keys, drawn);
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x, first = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  for (int64_t image = blockIdx.y; image < input.images; image += gridDim.y) {
+    const RasterizeInput mesh = mesh_of(input, image);
+    Key* const own = keys + image * pixel_count(input);
+    for (int64_t face = first; face < input.face_count; face += stride) draw_or_queue(mesh, image, face, most, own, queue, drawn);
   }
 }
 
@@ -66,62 +75,74 @@ __global__ void draw_together(RasterizeInput input, Key* keys, FaceQueue queue, 
   const int64_t warps = static_cast<int64_t>(gridDim.x) * blockDim.x / kWarp;
   const int64_t sharing = count == 0 || count >= warps ? 1 : warps / count;
   for (int64_t item = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp; item < count * sharing; item += warps) {
-    const int64_t face = queue.faces[item / sharing];
+    const int64_t image = queue.faces[item / sharing] / input.face_count, face = queue.faces[item / sharing] % input.face_count;
     Triangle triangle;
-    set_up(input, face, triangle);
+    set_up(mesh_of(input, image), face, triangle);
+    Key* const own = keys + image * pixel_count(input);
     for (int64_t row = triangle.top + item % sharing; row < triangle.bottom; row += sharing)
-      draw_row(input, triangle, static_cast<int>(row), lane, kWarp, face, keys, drawn);
+      draw_row(input, triangle, static_cast<int>(row), lane, kWarp, face, own, drawn);
   }
 }
 
-// One thread per pixel: converts its key, stored in `face_id` (-1, the empty value, is the largest key), to a face and recomputes
-// the depth and barycentrics of that face.
-__global__ void resolve_pixels(RasterizeInput input, Fragments out) {
-  const int64_t pixels = static_cast<int64_t>(input.height) * input.width;
-  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t pixel = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; pixel < pixels; pixel += stride) {
-    float depth = 0.f;
-    double value[3] = {};
-    if (out.face_id[pixel] != -1) {
-      const int64_t face = out.face_id[pixel] & 0xffffffffll;
-      out.face_id[pixel] = face;
-      Triangle triangle;
-      set_up(input, face, triangle);
-      const int row = static_cast<int>(pixel) / input.width;
-      double of_row[3];
-      for (int i = 0; i < 3; ++i) of_row[i] = row_value(triangle.edge[i], row);
-      covers(triangle, of_row, static_cast<int>(pixel) - row * input.width, value);
-      depth_at(triangle, input.perspective, value, depth);
-    }
-    out.depth[pixel] = depth;
-    for (int i = 0; i < 3; ++i) out.barycentrics[3 * pixel + i] = static_cast<float>(value[i]);
+// Converts the key of a pixel, stored in `face_id` (-1, the empty value, is the largest key), to a face and recomputes the depth and
+// barycentrics of that face.
+__device__ void resolve_pixel(const RasterizeInput& mesh, const Fragments& out, int64_t pixel) {
+  float depth = 0.f;
+  double value[3] = {};
+  if (out.face_id[pixel] != -1) {
+    const int64_t face = out.face_id[pixel] & 0xffffffffll;
+    out.face_id[pixel] = face;
+    Triangle triangle;
+    set_up(mesh, face, triangle);
+    const int row = static_cast<int>(pixel) / mesh.width;
+    double of_row[3];
+    for (int i = 0; i < 3; ++i) of_row[i] = row_value(triangle.edge[i], row);
+    covers(triangle, of_row, static_cast<int>(pixel) - row * mesh.width, value);
+    depth_at(triangle, mesh.perspective, value, depth);
   }
+  out.depth[pixel] = depth;
+  for (int i = 0; i < 3; ++i) out.barycentrics[3 * pixel + i] = static_cast<float>(value[i]);
+}
+
+// One thread per pixel, one row of blocks per image.
+__global__ void resolve_pixels(RasterizeInput input, Fragments out) {
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x, first = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  for (int64_t image = blockIdx.y; image < input.images; image += gridDim.y) {
+    const RasterizeInput mesh = mesh_of(input, image);
+    const Fragments own = image_of(out, image, pixel_count(input));
+    for (int64_t pixel = first; pixel < pixel_count(input); pixel += stride) resolve_pixel(mesh, own, pixel);
+  }
+}
+
+// Blocks for `count` threads for each image.
+inline dim3 blocks_per_image(int64_t count, int64_t images) {
+  return {blocks_for(count), static_cast<unsigned>(std::clamp<int64_t>(images, 1, 65535))};
 }
 
 inline void fill(void* data, int byte, int64_t bytes, cudaStream_t stream, const char* name) {
   if (bytes > 0 && cudaMemsetAsync(data, byte, bytes, stream) != cudaSuccess) check_launch(name);
 }
 
-// Overwrites `out`. scratch: two values followed by one per face. The second is set to 1 if any face has an invalid corner index;
+// Overwrites `out`. scratch: two values followed by one per face of every image. The second is set to 1 if any face has an invalid corner index;
 // such faces are skipped.
 template <typename Drawn>
 void draw(const RasterizeInput& input, const Fragments& out, uint32_t* scratch, Drawn drawn, uint64_t handle, const char* name) {
-  if (input.face_count >= int64_t{1} << 32) throw std::runtime_error(std::string(name) + ": a key has room for 2^32 faces");
+  const int64_t faces = input.images * input.face_count;
+  if (faces >= int64_t{1} << 32) throw std::runtime_error(std::string(name) + ": a batch can have fewer than 2^32 faces");
   const cudaStream_t stream = as_stream(handle);
   const FaceQueue queue{scratch, scratch + 1, scratch + 2};
-  const int64_t pixels = static_cast<int64_t>(input.height) * input.width;
   auto* const keys = reinterpret_cast<Key*>(out.face_id);
   fill(scratch, 0, 2 * sizeof(uint32_t), stream, name);
-  fill(keys, 0xff, pixels * sizeof(Key), stream, name);
-  if (input.face_count > 0) {
+  fill(keys, 0xff, input.images * pixel_count(input) * sizeof(Key), stream, name);
+  if (faces > 0) {
     // Many faces fill the device with one thread each; few faces only do so if warps share them.
-    const int64_t most = std::clamp<int64_t>(input.face_count / 512, 16, 64);
-    draw_alone<<<blocks_for(input.face_count), kThreads, 0, stream>>>(input, most, keys, queue, drawn);
+    const int64_t most = std::clamp<int64_t>(faces / 512, 16, 64);
+    draw_alone<<<blocks_per_image(input.face_count, input.images), kThreads, 0, stream>>>(input, most, keys, queue, drawn);
     check_launch(name);
     draw_together<<<1024, kThreads, 0, stream>>>(input, keys, queue, drawn);
     check_launch(name);
   }
-  resolve_pixels<<<blocks_for(pixels), kThreads, 0, stream>>>(input, out);
+  resolve_pixels<<<blocks_per_image(pixel_count(input), input.images), kThreads, 0, stream>>>(input, out);
   check_launch(name);
 }
 

@@ -12,7 +12,7 @@ namespace deep3dmap::cuda {
 
 void integrate(const TsdfGrid& grid, const TsdfFrame& frame, uint64_t stream);
 
-// Overwrites `out`. scratch: face_count + 2 values; the second is set to 1 if a face has an invalid corner index.
+// Overwrites `out`. scratch: images * face_count + 2 values; the second is set to 1 if a face has an invalid corner index.
 void rasterize(const RasterizeInput& input, const Fragments& out, uint32_t* scratch, uint64_t stream);
 
 // Arguments as on the CPU (csrc/cpu/back_project.h), with all arrays on the device.

@@ -65,22 +65,13 @@ __global__ void follow_faces(RasterizeInput input, NeuralPicture picture, float*
 // One warp per face, as above.
 __global__ void spread_depth(RasterizeInput input, SeenDepth seen, float* corners) {
   const int lane = threadIdx.x % kWarp;
-  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x / kWarp;
-  for (int64_t face = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp; face < input.face_count; face += stride) {
-    Triangle box;
-    if (!set_up(input, face, box)) continue;
-    DepthField field;
-    depth_field(input, face, field);
-    double sum[9] = {};
-    for (int row = box.top; row < box.bottom; ++row) {
-      for (int column = box.left + lane; column < box.right; column += kWarp) {
-        const int64_t pixel = static_cast<int64_t>(row) * input.width + column;
-        if (seen.face_id[pixel] == face) add_depth_gradient(field, seen, pixel, sum);
-      }
-    }
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x / kWarp, faces = input.images * input.face_count;
+  for (int64_t i = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp; i < faces; i += stride) {
+    double sum[9];
+    sum_depth_gradients(input, seen, i / input.face_count, i % input.face_count, lane, kWarp, sum);
     for (int k = 0; k < 9; ++k) {
       const double whole = warp_sum(sum[k]);
-      if (lane == 0) corners[9 * face + k] = static_cast<float>(whole);
+      if (lane == 0) corners[9 * i + k] = static_cast<float>(whole);
     }
   }
 }
@@ -99,8 +90,9 @@ void neural_mesh_edges_backward(const RasterizeInput& input, const NeuralPicture
 }
 
 void neural_mesh_depth_backward(const RasterizeInput& input, const SeenDepth& seen, float* corners, uint64_t stream) {
-  if (input.face_count == 0) return;
-  spread_depth<<<blocks_for(input.face_count * kWarp), kThreads, 0, as_stream(stream)>>>(input, seen, corners);
+  const int64_t faces = input.images * input.face_count;
+  if (faces == 0) return;
+  spread_depth<<<blocks_for(faces * kWarp), kThreads, 0, as_stream(stream)>>>(input, seen, corners);
   check_launch("neural_mesh_depth_backward");
 }
 

@@ -7,7 +7,7 @@
 
 namespace deep3dmap::cuda {
 
-// scratch: face_count + 2 values.
+// scratch: images * face_count + 2 values.
 void neural_mesh_faces(const NeuralMesh& mesh, const Fragments& out, uint32_t* scratch, uint64_t stream);
 void neural_mesh_edges_backward(const RasterizeInput& input, const NeuralPicture& picture, float* corners, double margin_x,
                                 double margin_y, uint64_t stream);

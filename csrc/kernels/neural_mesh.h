@@ -21,10 +21,10 @@ struct NeuralPicture {
 
 // The rendered fragments and the gradient of the loss with respect to their depth.
 struct SeenDepth {
-  const int64_t* face_id;     // (height, width)
-  const float* depth;         // (height, width)
-  const float* barycentrics;  // (height, width, 3)
-  const float* gradient;      // (height, width)
+  const int64_t* face_id;     // (images, height, width)
+  const float* depth;         // (images, height, width)
+  const float* barycentrics;  // (images, height, width, 3)
+  const float* gradient;      // (images, height, width)
 };
 
 DEEP3DMAP_HD bool is_drawn(const NeuralMesh& mesh, float depth) { return depth > mesh.near && depth < mesh.far; }
@@ -127,6 +127,22 @@ DEEP3DMAP_HD void add_depth_gradient(const DepthField& f, const SeenDepth& seen,
     corners[3 * k] += gradient * slide * f.slope[0];
     corners[3 * k + 1] += gradient * slide * f.slope[1];
     corners[3 * k + 2] += gradient * (f.perspective ? b * depth / f.z[k] : b);
+  }
+}
+
+// Sums the gradients of the corners (3, 3) of a face of one image of the batch, over every `step`-th pixel of its rows.
+DEEP3DMAP_HD void sum_depth_gradients(const RasterizeInput& input, const SeenDepth& seen, int64_t image, int64_t face, int first, int step,
+                                      double* corners) {
+  for (int k = 0; k < 9; ++k) corners[k] = 0.0;
+  const RasterizeInput mesh = mesh_of(input, image);
+  Triangle box;
+  if (!set_up(mesh, face, box)) return;
+  DepthField field;
+  depth_field(mesh, face, field);
+  for (int row = box.top; row < box.bottom; ++row) {
+    const int64_t of_row = image * pixel_count(input) + static_cast<int64_t>(row) * input.width;
+    for (int column = box.left + first; column < box.right; column += step)
+      if (seen.face_id[of_row + column] == face) add_depth_gradient(field, seen, of_row + column, corners);
   }
 }
 

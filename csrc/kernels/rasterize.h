@@ -21,20 +21,36 @@ struct Triangle {
 
 enum class Cull { none = 0, back = 1 };
 
+// A batch of meshes with the same faces, each drawn into its own image. `set_up` draws the first; see `mesh_of`.
 struct RasterizeInput {
-  const float* vertices;   // (V, 3): x, y in pixels, z depth
+  const float* vertices;   // (images, V, 3): x, y in pixels, z depth
   const int64_t* faces;    // (F, 3)
-  int64_t vertex_count, face_count;
+  int64_t images, vertex_count, face_count;
   int height, width;
   bool perspective;
   Cull cull;
 };
 
 struct Fragments {
-  float* depth;            // (height, width), 0 where empty
-  int64_t* face_id;        // (height, width), -1 where empty
-  float* barycentrics;     // (height, width, 3), 0 where empty
+  float* depth;            // (images, height, width), 0 where empty
+  int64_t* face_id;        // (images, height, width), -1 where empty
+  float* barycentrics;     // (images, height, width, 3), 0 where empty
 };
+
+DEEP3DMAP_HD int64_t pixel_count(const RasterizeInput& input) { return static_cast<int64_t>(input.height) * input.width; }
+
+// One mesh of the batch.
+DEEP3DMAP_HD RasterizeInput mesh_of(const RasterizeInput& batch, int64_t image) {
+  RasterizeInput mesh = batch;
+  mesh.vertices += 3 * batch.vertex_count * image;
+  mesh.images = 1;
+  return mesh;
+}
+
+// The image of that mesh.
+DEEP3DMAP_HD Fragments image_of(const Fragments& batch, int64_t image, int64_t pixels) {
+  return {batch.depth + image * pixels, batch.face_id + image * pixels, batch.barycentrics + 3 * image * pixels};
+}
 
 // Both triangles at an edge evaluate it from its leftmost end, so its sign is exactly opposite for them and no pixel falls
 // between. The end is chosen by position, not by index, so that seams with duplicated vertices stay closed as well.

@@ -65,17 +65,17 @@ def test_the_operators_and_kernels_themselves(value: int) -> None:
     calls: list[Callable[[], Any]] = [
         lambda: registered.neural_mesh_edges_backward(IMAGE, IMAGE, VERTICES, FACES, ids, 1e-3, True),
         lambda: registered.neural_mesh_depth_backward(
-            SEEN.float(), VERTICES, FACES, ids, SEEN.float(), torch.zeros(10, 10, 3), True
+            SEEN[None].float(), VERTICES[None], FACES, ids[None], SEEN[None].float(), torch.zeros(1, 10, 10, 3), True
         ),
         lambda: registered.evaluate_faces(VERTICES, FACES, ids[..., None], True, True),
         lambda: _backend.native().neural_mesh_edges_backward_cpu(VERTICES, FACES, ids, image, image, corners, 0.1, 0.1, 1),
         lambda: _backend.native().rasterize_cpu(
-            VERTICES, torch.tensor([[0, 1, value if value >= 4 else -2]]), SEEN.float(), SEEN.clone(), torch.zeros(10, 10, 3),
-            True, 0, 1,
+            VERTICES[None], torch.tensor([[0, 1, value if value >= 4 else -2]]), SEEN[None].float(), SEEN[None].clone(),
+            torch.zeros(1, 10, 10, 3), True, 0, 1,
         ),
     ]  # fmt: skip
     for call in calls:
-        with pytest.raises(ValueError, match=r"not there|no vertex"):
+        with pytest.raises(ValueError, match=r"not there|out of range"):
             call()
 
 
@@ -237,12 +237,26 @@ def test_offsets_on_cuda_lead_nowhere_beyond_the_samples() -> None:
         torch.cuda.synchronize()
 
 
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_batches_that_do_not_fit(backend: Any) -> None:
+    for call in (ops.rasterize, find_faces):
+        with pytest.raises(ValueError, match=r"floating \(V, 3\) or \(B, V, 3\), B >= 1, got torch.float32 \(0, 4, 3\)"):
+            call(VERTICES[None][:0], FACES, 10, 10, backend=backend)
+    with pytest.raises(ValueError, match=r"must be floating \(V, 3\), got"):
+        follow_edges(IMAGE, VERTICES[None], FACES, SEEN, backend=backend)
+    with pytest.raises(ValueError, match="int64 with 3 dimensions"):
+        depth_of_faces(VERTICES[None], FACES, fragments(SEEN), backend=backend)
+    two = ops.Fragments(*(image[None].repeat(2, *[1] * image.dim()) for image in fragments(SEEN)))
+    with pytest.raises(ValueError, match="seen holds 2 images, but vertices hold 1 meshes"):
+        depth_of_faces(VERTICES[None], FACES, two, backend=backend)
+
+
 def test_images_that_cannot_be_counted() -> None:
     for call in (
         lambda: ops.rasterize(VERTICES, FACES, 1 << 16, 1 << 15),
         lambda: find_faces(VERTICES, FACES, 1 << 16, 1 << 15),
         lambda: ops.rasterize_soft(VERTICES, FACES, 1 << 20, 1 << 11),
-        lambda: torch.ops.deep3dmap.rasterize(VERTICES, FACES, 1 << 31, 1, True, False),
+        lambda: torch.ops.deep3dmap.rasterize(VERTICES[None], FACES, 1 << 31, 1, True, False),
         lambda: torch.ops.deep3dmap.back_project_backward(
             torch.ones(1, 1), torch.ones(1, 3, 4), torch.ones(1, 3), torch.ones(1, dtype=torch.int32), 1 << 20, 1 << 20
         ),

@@ -82,6 +82,30 @@ def test_native_equals_reference(seed: int) -> None:
         torch.testing.assert_close(one, other, atol=1e-4 * scale, rtol=1e-4)
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("seed", [1, 2, 4, 6, 8, 13])
+def test_a_batch_has_the_depth_and_gradients_of_its_meshes(seed: int, backend: str, device: str) -> None:
+    vertices, faces, height, width, perspective = random_problem(seed)
+    how = {"perspective": perspective, "backend": backend}
+    generator = torch.Generator().manual_seed(seed)
+    batch = vertices + torch.randn(3, *vertices.shape, generator=generator) * torch.tensor([2.0, 2.0, 0.05])
+    cotangent = torch.randn(3, height, width, generator=generator)
+
+    def depth_and_gradient(meshes: Tensor, weight: Tensor) -> list[Tensor]:
+        given = meshes.to(device).requires_grad_()
+        seen = find_faces(given, faces.to(device), height, width, near=0.5, far=1.5, **how)  # type: ignore[arg-type]
+        depth = depth_of_faces(given, faces.to(device), seen, **how)  # type: ignore[arg-type]
+        (gradient,) = torch.autograd.grad((depth * weight.to(device)).sum(), given)
+        return [seen.face_id, seen.barycentrics, depth.detach(), gradient]
+
+    together = depth_and_gradient(batch, cotangent)
+    each = [depth_and_gradient(mesh, weight) for mesh, weight in zip(batch, cotangent)]
+    for found, expected in zip(together, zip(*each), strict=True):
+        torch.testing.assert_close(found, torch.stack(expected))
+    assert (together[0] >= 0).any()
+
+
 def test_the_random_problems_hold_what_they_should() -> None:
     seen = [find_faces(*random_problem(seed)[:4], near=0.5, far=1.5).face_id for seed in range(200)]
     assert sum(bool((face_id >= 0).any()) for face_id in seen) > 80

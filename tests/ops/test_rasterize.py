@@ -37,6 +37,34 @@ def test_native_equals_reference(seed: int) -> None:
     torch.testing.assert_close(ours.barycentrics, theirs.barycentrics, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("seed", range(12))
+def test_a_batch_is_drawn_as_its_meshes_are(seed: int, backend: str, device: str) -> None:
+    vertices, faces, height, width, perspective = random_soup(seed)
+    generator = torch.Generator().manual_seed(seed)
+    moved = [vertices + torch.randn(vertices.shape, generator=generator) * 0.2 for _ in range(1 + seed % 4)]
+    how = {"perspective": perspective, "cull": ("none", "back")[seed % 2]}
+    batch = torch.stack(moved).to(device)
+    together = rasterize(batch, faces.to(device), height, width, backend=backend, **how)  # type: ignore[arg-type]
+    for index, one in enumerate(moved):
+        alone = rasterize(one, faces, height, width, backend=backend, **how)  # type: ignore[arg-type]
+        assert torch.equal(together.face_id[index].cpu(), alone.face_id)
+        torch.testing.assert_close(together.depth[index].cpu(), alone.depth)
+        torch.testing.assert_close(together.barycentrics[index].cpu(), alone.barycentrics)
+
+
+def test_a_batch_on_many_threads() -> None:
+    vertices, faces, height, width, _ = random_soup(8)
+    batch = torch.stack([vertices, vertices.flip(0), vertices.roll(1, 0)])
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    found = rasterize(batch, faces, height, width, backend="native")
+    torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(found, rasterize(batch, faces, height, width, backend="native")))
+    assert (found.face_id >= 0).flatten(1).any(1).all()
+
+
 def test_no_cracks_and_no_threads_dependence() -> None:
     rng = np.random.default_rng(0)
     grid = np.stack(np.meshgrid(np.linspace(-1, 65, 30), np.linspace(-1, 65, 30)), -1).reshape(-1, 2)
@@ -151,7 +179,7 @@ def test_official_z_buffer(golden: Path) -> None:
 
 def test_opcheck() -> None:
     vertices, faces, height, width, _ = random_soup(7)
-    torch.library.opcheck(_native_rasterize, (vertices, faces, height, width, True, False))
+    torch.library.opcheck(_native_rasterize, (torch.stack([vertices, vertices.flip(0)]), faces, height, width, True, False))
 
 
 @settings(max_examples=60, deadline=None)

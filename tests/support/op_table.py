@@ -19,6 +19,8 @@ from deep3dmap.ops.rasterize import interpolate_at
 
 Table = dict[str, tuple[Callable[..., Any], str]]
 MESH = "f V,3; i8 F,3 V"
+MESHES = "f B,V,3; i8 F,3 V"
+SEEN = "i8 B,H,W ~F; f B,H,W; f B,H,W,3"
 CELLS = "cells N"
 MAP = "i4 P N; i4 P M; splits K"
 LEVELS = "list 1,3,6; list 8,64,64"  # of a hash grid of 136 entries, the last level hashed
@@ -70,16 +72,19 @@ def _public() -> Table:
 
     return {
         "rasterize": (ops.rasterize, f"{MESH}; H; W"),
+        "rasterize a batch": (ops.rasterize, f"{MESHES}; H; W"),
         "rasterize_camera": (ops.rasterize_camera, f"{MESH}; f 3,3; H; W"),
         "rasterize_soft": (_backwards(soft), f"{MESH}; H; W; K; any; bool; one depth,distance"),
         "look_at_faces": (_backwards(ops.look_at_faces), f"{MESH}; i8 H,W,K ~F"),
         "find_faces": (neural_mesh.find_faces, f"{MESH}; H; W"),
+        "find_faces in a batch": (neural_mesh.find_faces, f"{MESHES}; H; W"),
         "follow_edges": (lambda v, f, i, p: _backwards(neural_mesh.follow_edges)(p, v, f, i), f"{MESH}; i8 H,W ~F; f C,H,W"),
         "follow_edges to corners": (
             _backwards(lambda v, f, i, p: neural_mesh.follow_edges(p, v, f, i)),
             f"{MESH}; i8 H,W ~F; f C,H,W",
         ),
         "depth_of_faces": (_backwards(depth_of_faces), f"{MESH}; i8 H,W ~F; f H,W; f H,W,3"),
+        "depth_of_faces in a batch": (_backwards(depth_of_faces), f"{MESHES}; {SEEN}"),
         "render_neural_mesh": (_backwards(drawn), f"{MESH}; H; W"),
         "back_project": (_backwards(ops.back_project), "f B,C,H,W; f B,3,4; f N,3"),
         "integrate": (ops.integrate, "f X,Y,Z; f X,Y,Z; f H,W; f 3,3; f 4,4; f 3; any; any"),
@@ -107,9 +112,9 @@ def _public() -> Table:
 def _operators() -> Table:
     registered = torch.ops.deep3dmap
     return {
-        "neural_mesh_faces": (registered.neural_mesh_faces, f"{MESH}; H; W; any; any; bool"),
+        "neural_mesh_faces": (registered.neural_mesh_faces, f"{MESHES}; H; W; any; any; bool"),
         "neural_mesh_edges": (registered.neural_mesh_edges, f"f C,H,W; {MESH}; i8 H,W ~F; any; bool"),
-        "neural_mesh_depth": (registered.neural_mesh_depth, f"{MESH}; i8 H,W ~F; f H,W; f H,W,3; bool"),
+        "neural_mesh_depth": (registered.neural_mesh_depth, f"{MESHES}; {SEEN}; bool"),
         "back_project operator": (registered.back_project, "f B,C,H,W; f B,3,4; f N,3"),
         "back_project_backward": (registered.back_project_backward, "f N,C; f B,3,4; f N,3; i4 N 9; H; W"),
         "neural_mesh_edges_backward": (
@@ -118,9 +123,9 @@ def _operators() -> Table:
         ),
         "neural_mesh_depth_backward": (
             registered.neural_mesh_depth_backward,
-            f"f H,W; {MESH}; i8 H,W ~F; f H,W; f H,W,3; bool",
+            f"f B,H,W; {MESHES}; {SEEN}; bool",
         ),
-        "rasterize operator": (registered.rasterize, f"{MESH}; H; W; bool; bool"),
+        "rasterize operator": (registered.rasterize, f"{MESHES}; H; W; bool; bool"),
         "rasterize_soft operator": (registered.rasterize_soft, f"{MESH}; H; W; K; any; bool; bool; count 1; bool"),
         "evaluate_faces": (registered.evaluate_faces, f"{MESH}; i8 H,W,K ~F; bool; bool"),
         "evaluate_faces_backward": (
@@ -151,13 +156,13 @@ def _operators() -> Table:
 def _kernels() -> Table:
     words = {
         "integrate_cpu": "f X,Y,Z; f X,Y,Z; f 3,X,Y,Z; f H,W; f 3,H,W; f 3,3; f 4,4; f 3; any; any; any",
-        "rasterize_cpu": f"{MESH}; f H,W; i8 H,W; f H,W,3; bool; count 1",
+        "rasterize_cpu": f"{MESHES}; f B,H,W; i8 B,H,W; f B,H,W,3; bool; count 1",
         "select_faces_cpu": f"{MESH}; i8 H,W,K ~F; any; bool; bool; count 1; bool",
         "evaluate_faces_cpu": f"{MESH}; i8 H,W,K ~F; f H,W,K; f H,W,K,3; f H,W,K; bool; bool",
         "evaluate_faces_backward_cpu": f"{MESH}; i8 H,W,K ~F; f H,W,K; f H,W,K,3; f H,W,K; f V,3; bool; bool",
-        "neural_mesh_faces_cpu": f"{MESH}; f H,W; i8 H,W; f H,W,3; any; any; bool",
+        "neural_mesh_faces_cpu": f"{MESHES}; f B,H,W; i8 B,H,W; f B,H,W,3; any; any; bool",
         "neural_mesh_edges_backward_cpu": f"{MESH}; i8 H,W ~F; f H,W,C; f H,W,C; f F,3,2; any; any",
-        "neural_mesh_depth_backward_cpu": f"{MESH}; i8 H,W ~F; f H,W; f H,W,3; f H,W; f F,3,3; bool",
+        "neural_mesh_depth_backward_cpu": f"{MESHES}; {SEEN}; f B,H,W; f B,F,3,3; bool",
         "back_project_forward_cpu": "f B,H,W,C; f B,3,4; f N,3; f N,C; f N; i4 N 9",
         "back_project_backward_cpu": "f N,C; f B,3,4; f N,3; i4 N 9; f B,H,W,C",
         "sparse_pair_counts_cpu": "i4 K,M ~N; i8 K",

@@ -47,7 +47,7 @@ def main() -> None:
         found = compare(name, options.seed)
         failed += not max(found) <= TOLERANCE
         print(
-            f"{'equal ' if max(found) <= TOLERANCE else 'DIFFER'}  {name:28}  {' '.join(f'{one:.1e}' for one in found)}",
+            f"{'equal ' if max(found) <= TOLERANCE else 'DIFFER'}  {name:30}  {' '.join(f'{one:.1e}' for one in found)}",
             flush=True,
         )
     sys.exit(failed > 0)

@@ -127,6 +127,19 @@ def hard_triangles(random: torch.Generator, size: int, side: int = 256) -> Probl
     return Problem(_triangles(random, size, side), (), solve, in_torch=False)
 
 
+def hard_batch(random: torch.Generator, size: int, meshes: int = 16, side: int = 64) -> Problem:
+    """Hard rasterisation of `meshes` meshes of `size` triangles in one call, and the gradient of their depth."""
+    tensors = _triangles(random, size, side)
+    tensors["vertices"] = tensors["vertices"] + torch.randn(meshes, 3 * size, 3, generator=random) * 0.2
+
+    def solve(given: Mapping[str, Tensor], backend: Any) -> list[Tensor]:
+        drawn = ops.rasterize(given["vertices"], given["faces"], side, side, perspective=False, backend=backend)
+        seen = neural_mesh.find_faces(given["vertices"], given["faces"], side, side, backend=backend)
+        return [*drawn, neural_mesh.depth_of_faces(given["vertices"], given["faces"], seen, backend=backend)]
+
+    return Problem(tensors, ("vertices",), solve, in_torch=False)
+
+
 def soft_triangles(random: torch.Generator, size: int, side: int = 256) -> Problem:
     """Soft rasterisation of `size` triangles, the eight nearest per pixel; the order of equally near ones may differ."""
 
@@ -181,6 +194,7 @@ PROBLEMS: dict[str, tuple[Callable[[torch.Generator, int], Problem], int, int]] 
     "hash_grid": (hash_encoding, 2_000, 200_000),
     "march_rays, composite": (light, 200, 8_192),
     "rasterize": (hard_triangles, 500, 50_000),
+    "rasterize, find_faces: batches": (hard_batch, 100, 3_000),
     "rasterize_soft": (soft_triangles, 300, 5_000),
     "neural_mesh": (neural_triangles, 100, 5_000),
     "integrate": (fusion, 48, 256),

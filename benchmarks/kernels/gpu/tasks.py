@@ -96,6 +96,18 @@ def drawing(triangles: int, size: int) -> Task:
     return Task(f"rasterize, {triangles} triangles at {size}", lambda: draw_hard(*mesh, size, size))
 
 
+def drawing_many(images: int, triangles: int, size: int) -> Task:
+    """Hard rasterisation of many spheres in one call, compared with a call for each."""
+    scene = rasterize_soft.resized(rasterize.scene(triangles), size)
+    vertices, faces = scene.vertices.cuda().repeat(images, 1, 1), scene.faces.cuda()
+    return Task(
+        f"rasterize, {images} times {triangles} triangles at {size}",
+        lambda: draw_hard(vertices, faces, size, size),
+        peer=lambda: [draw_hard(one, faces, size, size) for one in vertices],
+        peer_is="one call per image",
+    )
+
+
 def soft_drawing(triangles: int, size: int, count: int) -> Task:
     """Soft rasterisation of it, the nearest `count` faces per pixel, with the gradients of all outputs."""
     scene = rasterize_soft.resized(rasterize.scene(triangles), size)
@@ -126,6 +138,7 @@ TASKS: tuple[Callable[[], Task], ...] = (
     lambda: lifting(96),
     lambda: drawing(50_000, 512),
     lambda: drawing(500_000, 1024),
+    lambda: drawing_many(16, 5_000, 128),
     lambda: soft_drawing(5_000, 256, 8),
     lambda: soft_drawing(5_000, 256, 50),
     lambda: soft_drawing(50_000, 512, 8),

@@ -17,7 +17,7 @@ from deep3dmap.ops import neural_mesh_reference as reference
 from deep3dmap.ops._backend import Backend, choose, run_native
 from deep3dmap.ops._checks import check_face_ids, check_image, check_mesh
 from deep3dmap.ops._registration import native_op
-from deep3dmap.ops.rasterize import Fragments, empty_fragments, kernel_arguments
+from deep3dmap.ops.rasterize import Fragments, draw_batch, draw_each, empty_fragments, kernel_arguments
 
 # Maps fragments and the faces (F, 3) that their ids index to the colours (C, h, w) of the pixels.
 Paint = Callable[[Fragments, Tensor], Tensor]
@@ -89,17 +89,19 @@ def find_faces(
 ) -> Fragments:
     """Find the nearest face with near < depth < far that covers each pixel centre, edges included. Not differentiable.
 
-    Arguments as in `render_neural_mesh`. At equal depth the face with the lower index wins. Faces are skipped if they appear
-    clockwise in the image, are degenerate or non-finite, or, with perspective, have a corner at or behind the camera.
+    Arguments as in `render_neural_mesh`, and a batch of vertices as in `rasterize`. At equal depth the face with the lower
+    index wins. Faces are skipped if they appear clockwise in the image, are degenerate or non-finite, or, with perspective,
+    have a corner at or behind the camera.
     """
-    check_mesh(vertices, faces)
+    check_mesh(vertices, faces, batched=True)
     check_image(height, width)
     if not near < far:
         raise ValueError(f"near must be less than far, got {near} and {far}")
     corners = vertices.detach().float().contiguous()
     if choose(backend, vertices.device.type) == "native":
-        return Fragments(*_find(corners, faces.contiguous(), height, width, near, far, perspective))
-    return Fragments(*reference.find_faces(corners, faces, height, width, near, far, perspective))
+        ids = faces.contiguous()
+        return draw_batch(corners, lambda meshes: _find(meshes, ids, height, width, near, far, perspective))
+    return draw_each(corners, lambda mesh: reference.find_faces(mesh, faces, height, width, near, far, perspective))
 
 
 def follow_edges(
@@ -129,12 +131,19 @@ def depth_of_faces(
 ) -> Tensor:
     """Return the depth (H, W) of the fragments, differentiable in the vertices' x, y and z with visibility held fixed.
 
-    seen: from `find_faces`. Raises ValueError for a wrong shape or type, and for vertex or face ids out of range.
+    vertices, seen: of one mesh, or (B, V, 3) and the fragments of that batch, as given to and returned by `find_faces`; then
+    the depth is (B, H, W). Raises ValueError for a wrong shape or type, and for vertex or face ids out of range.
     """
-    check_mesh(vertices, faces)
-    check_face_ids(seen.face_id, faces, 2)
+    check_mesh(vertices, faces, batched=True)
+    check_face_ids(seen.face_id, faces, vertices.dim(), rows=vertices.dim() - 2)
+    if vertices.dim() == 2:
+        one = Fragments(*(image[None] for image in seen))
+        return depth_of_faces(vertices[None], faces, one, perspective=perspective, backend=backend)[0]
+    if len(seen.face_id) != len(vertices):
+        raise ValueError(f"seen holds {len(seen.face_id)} images, but vertices hold {len(vertices)} meshes")
     if choose(backend, vertices.device.type) == "reference":
-        return reference.depth_of_faces(vertices, faces, seen.face_id, perspective)
+        each = zip(vertices, seen.face_id, strict=True)
+        return torch.stack([reference.depth_of_faces(mesh, faces, face_id, perspective) for mesh, face_id in each])
     return _depth(vertices, faces, seen.face_id, seen.depth, seen.barycentrics, perspective)
 
 
@@ -201,7 +210,7 @@ def _(vertices: Tensor, faces: Tensor, face_id: Tensor, depth: Tensor, barycentr
 def _depth_backward(
     gradient: Tensor, vertices: Tensor, faces: Tensor, face_id: Tensor, depth: Tensor, barycentrics: Tensor, perspective: bool
 ) -> Tensor:
-    corners = torch.zeros(len(faces), 3, 3, device=vertices.device)
+    corners = torch.zeros(len(vertices), len(faces), 3, 3, device=vertices.device)
     given = (vertices.detach().float(), faces, face_id, depth, barycentrics, gradient.float())
     run_native("neural_mesh_depth_backward", vertices.device, *(one.contiguous() for one in given), corners, perspective)
     return _to_vertices(vertices, faces, corners)
@@ -215,10 +224,13 @@ def _(
 
 
 def _to_vertices(vertices: Tensor, faces: Tensor, corners: Tensor) -> Tensor:
-    """Sum the gradients of the face corners, (F, 3, 2 or 3), over their vertices, (V, 3)."""
-    gradient = vertices.new_zeros(len(vertices), 3)
-    gradient[:, : corners.shape[2]].index_add_(0, faces.reshape(-1), corners.reshape(-1, corners.shape[2]).to(vertices.dtype))
-    return gradient
+    """Sum the gradients of the face corners, (F, 3, 2 or 3) or (B, F, 3, 3), over their vertices, (V, 3) or (B, V, 3)."""
+    gradient = vertices.new_zeros(vertices.numel() // 3, 3)
+    meshes = torch.arange(vertices.shape[:-2].numel(), device=faces.device)
+    rows = (meshes[:, None] * vertices.shape[-2] + faces.reshape(-1)).reshape(-1)
+    axes = corners.shape[-1]
+    gradient[:, :axes].index_add_(0, rows, corners.reshape(-1, axes).to(vertices.dtype))
+    return gradient.view(vertices.shape)
 
 
 def _save_for_edges_backward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -1,6 +1,7 @@
 """Z-buffer rasterisation of triangles: depth, face ids and barycentrics. Not differentiable."""
 
 import math
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
@@ -16,7 +17,7 @@ Cull = Literal["none", "back"]
 
 
 class Fragments(NamedTuple):
-    """The visible surface at each pixel.
+    """The visible surface at each pixel, with a leading axis for a batch of images.
 
     depth: (H, W) float32, 0 where empty. face_id: (H, W) int64, -1 where empty. barycentrics: (H, W, 3) float32, 0 where empty.
     """
@@ -38,9 +39,10 @@ def rasterize(
 ) -> Fragments:
     """Rasterise triangles given in pixel coordinates; a pixel is sampled at its centre, +0.5.
 
-    vertices: (V, 3) float32: x right and y down in pixels, z the depth along the optical axis; smaller is nearer.
-    faces: (F, 3) int64. perspective: interpolate 1/z, so that depth and barycentrics are perspective-correct (only z > 0 is
-    drawn); otherwise interpolate z itself, as for orthographic and weak-perspective cameras, where z may have any sign.
+    vertices: (V, 3) float32: x right and y down in pixels, z the depth along the optical axis; smaller is nearer. A batch
+    (B, V, 3) of meshes with the same faces is drawn into B images at once. faces: (F, 3) int64.
+    perspective: interpolate 1/z, so that depth and barycentrics are perspective-correct (only z > 0 is drawn); otherwise
+    interpolate z itself, as for orthographic and weak-perspective cameras, where z may have any sign.
     cull: "back" skips triangles whose corners appear clockwise in the image (x right, y down). For an OpenCV camera these are
     the faces seen from behind, if faces are counter-clockwise from outside as in most files.
     The nearest triangle wins; at equal depth, the one with the lower index. There are no gaps between triangles that share an
@@ -48,7 +50,7 @@ def rasterize(
     Raises ValueError for a wrong shape or type and for face indices out of range.
     """
     by_kernel = vertices.is_cuda and choose(backend, "cuda") == "native"
-    _check(vertices, faces, height, width, cull, ids=not by_kernel)
+    _check(vertices, faces, height, width, cull, ids=not by_kernel, batched=True)
     return _drawn(vertices, faces, height, width, perspective, cull, backend, check_ids=by_kernel)
 
 
@@ -89,9 +91,25 @@ def _drawn(
     backend: Backend,
     check_ids: bool = False,
 ) -> Fragments:
+    culled = cull == "back"
     if choose(backend, vertices.device.type) == "native":
-        return Fragments(*_native_rasterize(vertices, faces, height, width, perspective, cull == "back", check_ids))
-    return Fragments(*rasterize_reference.rasterize(vertices, faces, height, width, perspective, cull == "back"))
+        how = (faces, height, width, perspective, culled, check_ids)
+        return draw_batch(vertices, lambda meshes: _native_rasterize(meshes, *how))
+    return draw_each(vertices, lambda mesh: rasterize_reference.rasterize(mesh, faces, height, width, perspective, culled))
+
+
+def draw_batch(vertices: Tensor, draw: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]) -> Fragments:
+    """Draw one mesh (V, 3) or a batch (B, V, 3) by a function that draws batches."""
+    if vertices.dim() == 3:
+        return Fragments(*draw(vertices))
+    return Fragments(*(images[0] for images in draw(vertices[None])))
+
+
+def draw_each(vertices: Tensor, draw: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]) -> Fragments:
+    """Draw one mesh (V, 3) or a batch (B, V, 3) by a function that draws one mesh."""
+    if vertices.dim() == 2:
+        return Fragments(*draw(vertices))
+    return Fragments(*(torch.stack(images) for images in zip(*map(draw, vertices), strict=True)))
 
 
 def corner_values(values: Tensor, faces: Tensor) -> Tensor:
@@ -160,30 +178,32 @@ def _native_rasterize(
     run_native("rasterize", vertices.device, *given, *outputs, perspective, int(cull_back))
     # The CUDA kernel skips faces with invalid vertex ids and reports them in the scratch buffer.
     if vertices.is_cuda and check_ids and given[2][1].item():
-        check_mesh(vertices, faces)
+        check_mesh(vertices, faces, batched=True)
     return outputs
 
 
 def kernel_arguments(
     vertices: Tensor, faces: Tensor, height: int, width: int
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, Tensor, Tensor]]:
-    """Return the mesh arguments of a z-buffer kernel, and its output buffers for depth, face ids and barycentrics.
+    """Return the arguments of a z-buffer kernel for meshes (B, V, 3), and its buffers for depth, face ids and barycentrics.
 
     The CUDA kernels write every pixel and also take a scratch buffer, whose second number is then non-zero if a face has an
     invalid vertex id.
     """
     outputs = empty_fragments(vertices, height, width)
     if vertices.is_cuda:
-        return (vertices, faces, torch.empty(len(faces) + 2, dtype=torch.int32, device=vertices.device)), outputs
+        queue = torch.empty(len(vertices) * len(faces) + 2, dtype=torch.int32, device=vertices.device)
+        return (vertices, faces, queue), outputs
     for one, empty in zip(outputs, (0, -1, 0), strict=True):
         one.fill_(empty)
     return (vertices, faces), outputs
 
 
 def empty_fragments(vertices: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return uninitialised buffers for depth, face ids and barycentrics."""
-    face_id = torch.empty((height, width), dtype=torch.int64, device=vertices.device)
-    return vertices.new_empty(height, width), face_id, vertices.new_empty(height, width, 3)
+    """Return uninitialised buffers for depth, face ids and barycentrics of meshes (B, V, 3)."""
+    shape = (len(vertices), height, width)
+    face_id = torch.empty(shape, dtype=torch.int64, device=vertices.device)
+    return vertices.new_empty(shape), face_id, vertices.new_empty(*shape, 3)
 
 
 @_native_rasterize.register_fake
@@ -193,10 +213,12 @@ def _(
     return empty_fragments(vertices, height, width)
 
 
-def _check(vertices: Tensor, faces: Tensor, height: int, width: int, cull: str, ids: bool = True) -> None:
-    if vertices.dtype != torch.float32 or vertices.dim() != 2 or vertices.shape[1] != 3:
-        raise ValueError(f"vertices must be float32 (V, 3), got {vertices.dtype} {tuple(vertices.shape)}")
-    check_mesh(vertices, faces, ids)
+def _check(
+    vertices: Tensor, faces: Tensor, height: int, width: int, cull: str, ids: bool = True, batched: bool = False
+) -> None:
+    check_mesh(vertices, faces, ids, batched)
+    if vertices.dtype != torch.float32:
+        raise ValueError(f"vertices must be float32, got {vertices.dtype}")
     check_image(height, width)
     if cull not in ("none", "back"):
         raise ValueError(f"cull must be none or back, not '{cull}'")

@@ -54,15 +54,10 @@ class PhotoGeometricRenderer:
         corners = torch.cat([self.camera.to_pixels(points), points[..., 2:]], -1)
         front = relief_faces(self.camera.size, self.camera.size, corners.device)
         faces = torch.cat([front, front.flip(1)])
-        return torch.stack([self._rasterise(one, faces) for one in corners]).clamp(*self.limits)
-
-    def _rasterise(self, corners: Tensor, faces: Tensor) -> Tensor:
-        side = self.camera.size
-        doubled = corners * corners.new_tensor([2.0, 2.0, 1.0])
-        seen = find_faces(doubled, faces, 2 * side, 2 * side, near=0.1, far=_FAR)
-        depth = depth_of_faces(doubled, faces, seen)
-        filled = torch.where(seen.face_id >= 0, depth, torch.full_like(depth, _FAR))
-        return avg_pool2d(filled[None, None], 2)[0, 0]
+        doubled, side = corners * corners.new_tensor([2.0, 2.0, 1.0]), 2 * self.camera.size
+        seen = find_faces(doubled, faces, side, side, near=0.1, far=_FAR)
+        filled = torch.where(seen.face_id >= 0, depth_of_faces(doubled, faces, seen), _FAR)
+        return avg_pool2d(filled, 2).clamp(*self.limits)
 
     def canonical_grid(self, view_depth: Tensor, views: Tensor) -> Tensor:
         """Return the positions (N, H, W, 2) in the canonical image of the pixels of depth maps (N, H, W) in views (N, 6)."""
