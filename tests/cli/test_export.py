@@ -88,8 +88,8 @@ def test_prnet_by_name_takes_what_comes_with_it(beside: Path, photo: Path, tmp_p
 
     method.eval()
     expected = method.reconstruct({"image": read_image(photo), "box": np.array([30, 20, 80, 75], np.float32)})
-    # In half precision, and with this package's pixel centres.
-    assert np.abs(found - expected.landmarks).max() < 0.05
+    # With rounded weights, and with this package's pixel centres.
+    assert np.abs(found - expected.landmarks).max() < 0.2
 
 
 def test_a_variant_takes_nothing_unasked(beside: Path, photo: Path, tmp_path: Path, capsys: Captured) -> None:
@@ -111,7 +111,7 @@ def test_neuralrecon_comes_back_in_its_second_phase(beside: Path, tmp_path: Path
     assert not job.trains
     assert bool(again.fusing)
     for name, value in method.network.state_dict().items():
-        torch.testing.assert_close(again.network.state_dict()[name], value, atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(again.network.state_dict()[name], value, atol=1e-4, rtol=0.009)
 
 
 @pytest.mark.parametrize("names", [("prnet/mini", "heads/smoke"), ("neuralrecon/mini", "rooms/smoke")])
