@@ -24,8 +24,8 @@ struct FaceQueue {
   unsigned* faces;
 };
 
-// Draws every `step`-th pixel of a row into the keys of its image. The key of a fragment is its depth followed by its face, so the minimum is the nearest
-// fragment and, at equal depth, the lower face index. `drawn` returns whether a depth is drawn.
+// Draws every `step`-th pixel of a row into the keys of its image. The key of a fragment is its depth followed by its face, so the
+// minimum is the nearest fragment and, at equal depth, the lower face index. `drawn` returns whether a depth is drawn.
 template <typename Drawn>
 __device__ void draw_row(const RasterizeInput& input, const Triangle& triangle, int row, unsigned first, unsigned step, int64_t face,
                          Key* keys, const Drawn& drawn) {
@@ -40,17 +40,17 @@ __device__ void draw_row(const RasterizeInput& input, const Triangle& triangle, 
   }
 }
 
-// Draws a face if it spans at most `most` pixels, and otherwise queues it for a warp.
+// Draws a face if it spans at most `max_pixels` pixels, and otherwise queues it for a warp.
 template <typename Drawn>
-__device__ void draw_or_queue(const RasterizeInput& mesh, int64_t image, int64_t face, int64_t most, Key* keys, const FaceQueue& queue,
-                              const Drawn& drawn) {
+__device__ void draw_or_queue(const RasterizeInput& mesh, int64_t image, int64_t face, int64_t max_pixels, Key* keys,
+                              const FaceQueue& queue, const Drawn& drawn) {
   if (!corners_exist(mesh, face)) {
     *queue.wrong = 1;
     return;
   }
   Triangle triangle;
   if (!set_up(mesh, face, triangle)) return;
-  if (static_cast<int64_t>(triangle.right - triangle.left) * (triangle.bottom - triangle.top) > most) {
+  if (static_cast<int64_t>(triangle.right - triangle.left) * (triangle.bottom - triangle.top) > max_pixels) {
     queue.faces[atomicAdd(queue.count, 1u)] = static_cast<unsigned>(image * mesh.face_count + face);
     return;
   }
@@ -59,12 +59,13 @@ __device__ void draw_or_queue(const RasterizeInput& mesh, int64_t image, int64_t
 
 // One thread per face, one row of blocks per image.
 template <typename Drawn>
-__global__ void draw_alone(RasterizeInput input, int64_t most, Key* keys, FaceQueue queue, Drawn drawn) {
-  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x, first = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+__global__ void draw_alone(RasterizeInput input, int64_t max_pixels, Key* keys, FaceQueue queue, Drawn drawn) {
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  const int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   for (int64_t image = blockIdx.y; image < input.images; image += gridDim.y) {
     const RasterizeInput mesh = mesh_of(input, image);
     Key* const own = keys + image * pixel_count(input);
-    for (int64_t face = first; face < input.face_count; face += stride) draw_or_queue(mesh, image, face, most, own, queue, drawn);
+    for (int64_t face = first; face < input.face_count; face += stride) draw_or_queue(mesh, image, face, max_pixels, own, queue, drawn);
   }
 }
 
@@ -106,7 +107,8 @@ __device__ void resolve_pixel(const RasterizeInput& mesh, const Fragments& out, 
 
 // One thread per pixel, one row of blocks per image.
 __global__ void resolve_pixels(RasterizeInput input, Fragments out) {
-  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x, first = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  const int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   for (int64_t image = blockIdx.y; image < input.images; image += gridDim.y) {
     const RasterizeInput mesh = mesh_of(input, image);
     const Fragments own = image_of(out, image, pixel_count(input));
@@ -123,8 +125,8 @@ inline void fill(void* data, int byte, int64_t bytes, cudaStream_t stream, const
   if (bytes > 0 && cudaMemsetAsync(data, byte, bytes, stream) != cudaSuccess) check_launch(name);
 }
 
-// Overwrites `out`. scratch: two values followed by one per face of every image. The second is set to 1 if any face has an invalid corner index;
-// such faces are skipped.
+// Overwrites `out`. scratch: two values followed by one per face of every image. The second is set to 1 if any face has an invalid
+// corner index; such faces are skipped.
 template <typename Drawn>
 void draw(const RasterizeInput& input, const Fragments& out, uint32_t* scratch, Drawn drawn, uint64_t handle, const char* name) {
   const int64_t faces = input.images * input.face_count;
@@ -136,8 +138,8 @@ void draw(const RasterizeInput& input, const Fragments& out, uint32_t* scratch, 
   fill(keys, 0xff, input.images * pixel_count(input) * sizeof(Key), stream, name);
   if (faces > 0) {
     // Many faces fill the device with one thread each; few faces only do so if warps share them.
-    const int64_t most = std::clamp<int64_t>(faces / 512, 16, 64);
-    draw_alone<<<blocks_per_image(input.face_count, input.images), kThreads, 0, stream>>>(input, most, keys, queue, drawn);
+    const int64_t max_pixels = std::clamp<int64_t>(faces / 512, 16, 64);
+    draw_alone<<<blocks_per_image(input.face_count, input.images), kThreads, 0, stream>>>(input, max_pixels, keys, queue, drawn);
     check_launch(name);
     draw_together<<<1024, kThreads, 0, stream>>>(input, keys, queue, drawn);
     check_launch(name);

@@ -21,7 +21,8 @@ struct Triangle {
 
 enum class Cull { none = 0, back = 1 };
 
-// A batch of meshes with the same faces, each drawn into its own image. `set_up` draws the first; see `mesh_of`.
+// A batch of meshes with the same faces, each drawn into its own image. `set_up` and the rest of this file use the first mesh; see
+// `mesh_of`.
 struct RasterizeInput {
   const float* vertices;   // (images, V, 3): x, y in pixels, z depth
   const int64_t* faces;    // (F, 3)
