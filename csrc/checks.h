@@ -51,7 +51,7 @@ void require_ids(const Ids& ids, int64_t least, int64_t count, const char* what)
 
 // Requires offsets to be non-decreasing from 0 to `count`.
 template <typename Device, typename Offsets>
-void require_rising(const Offsets& offsets, int64_t count, const char* what) {
+void require_non_decreasing(const Offsets& offsets, int64_t count, const char* what) {
   require(offsets.shape(0) > 0, what);
   if constexpr (std::is_same_v<Device, nanobind::device::cpu>) {
     const int64_t* values = offsets.data();
@@ -79,10 +79,11 @@ void require_fragments(const Vertices& vertices, const Depth& depth, const FaceI
   require(barycentrics.shape(3) == 3, "there must be 3 barycentrics");
 }
 
-// The faces that the CUDA z-buffers queue for warps, and two numbers of their own.
+// Scratch of the CUDA z-buffers: two values, and an entry for each face of each image, to queue it for a warp.
 template <typename Scratch, typename Vertices, typename Faces>
 void require_scratch(const Scratch& scratch, const Vertices& vertices, const Faces& faces) {
-  require(scratch.shape(0) == vertices.shape(0) * faces.shape(0) + 2, "scratch must have two entries more than all images have faces");
+  require(scratch.shape(0) == vertices.shape(0) * faces.shape(0) + 2,
+          "scratch must have an entry for each face of each image, and two more");
 }
 
 // Face id -1 means no face.

@@ -94,7 +94,7 @@ struct Face {
     const int64_t samples = size(density, 0);
     require(size(color, 0) == samples && size(color, 1) == 3, "color must be (samples, 3)");
     require(size(distance, 0) == samples && size(length, 0) == samples, "there must be a distance and a length for each sample");
-    require_rising<Device>(offsets, samples, "offsets must increase from 0 to the number of samples");
+    require_non_decreasing<Device>(offsets, samples, "offsets must run from 0 to the number of samples without decreasing");
     return {density.data(), color.data(), distance.data(), length.data(), offsets.data(), size(offsets, 0) - 1, samples, stop};
   }
 
@@ -155,7 +155,7 @@ struct Face {
     const int64_t samples = size(distances, 0);
     require(size(offsets, 0) == input.rays + 1, "there must be one offset more than rays");
     require(size(lengths, 0) == samples, "there must be a distance and a length for each sample");
-    require_rising<Device>(offsets, samples, "offsets must increase from 0 to the number of samples");
+    require_non_decreasing<Device>(offsets, samples, "offsets must run from 0 to the number of samples without decreasing");
     const MarchOutput out{offsets.data(), samples, distances.data(), lengths.data()};
     nb::gil_scoped_release nogil;
     Kernels::march_fill(input, out, handle);

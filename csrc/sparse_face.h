@@ -16,7 +16,7 @@ using SparseArray = nanobind::ndarray<T, nanobind::ndim<N>, nanobind::c_contig, 
 using SparseSplits = SparseArray<nanobind::device::cpu, const int64_t, 1>;
 
 inline void check_splits(const SparseSplits& splits, int64_t pairs) {
-  require_rising<nanobind::device::cpu>(splits, pairs, "splits must increase from 0 to the number of pairs");
+  require_non_decreasing<nanobind::device::cpu>(splits, pairs, "splits must run from 0 to the number of pairs without decreasing");
 }
 
 template <typename Rows>

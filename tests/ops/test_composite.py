@@ -113,8 +113,8 @@ def test_wrong_arguments_are_named() -> None:
         ("distances must be", (density, color, distances[1:], lengths, offsets)),
         ("lengths must be", (density, color, distances, lengths[1:], offsets)),
         ("offsets must be int64", (density, color, distances, lengths, offsets.int())),
-        ("offsets must increase", (density, color, distances, lengths, offsets + 1)),
-        ("offsets must increase", (density, color, distances, lengths, offsets.flip(0))),
+        ("offsets must run from 0", (density, color, distances, lengths, offsets + 1)),
+        ("offsets must run from 0", (density, color, distances, lengths, offsets.flip(0))),
         ("color is on meta", (density, color.to("meta"), distances, lengths, offsets)),
     ]
     for words, given in wrong:

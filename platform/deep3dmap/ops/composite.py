@@ -37,9 +37,9 @@ def composite(
     offsets: (R + 1,) int64; ray i has the samples offsets[i] to offsets[i + 1], nearest first. stop: a ray terminates once its
     transmittance is below this value, and the samples behind have no weight and no gradient; 0 never terminates it.
     Differentiable once, in density and color, through all four results; bitwise identical for any number of threads.
-    Raises ValueError naming the argument whose shape, type or device is wrong, and on the CPU for offsets not increasing from
-    0 to S. On CUDA the offsets are not checked, as that would synchronise on every call: invalid offsets never access memory
-    beyond the S samples, but the results are then meaningless.
+    Raises ValueError naming the argument whose shape, type or device is wrong, and on the CPU for offsets that decrease or do
+    not run from 0 to S. On CUDA the offsets are not checked, as that would synchronise on every call: invalid offsets never
+    access memory beyond the S samples, but the results are then meaningless.
     """
     _check(density, color, distances, lengths, offsets)
     if density.dtype == torch.float64 and backend == "auto":
@@ -69,7 +69,7 @@ def _check(density: Tensor, color: Tensor, distances: Tensor, lengths: Tensor, o
         if value.device != density.device:
             raise ValueError(f"{name} is on {value.device}, but density is on {density.device}")
     if offsets.device.type == "cpu" and not _are_valid_offsets(offsets, len(density)):
-        raise ValueError(f"offsets must increase from 0 to the number of samples, {len(density)}")
+        raise ValueError(f"offsets must run from 0 to the number of samples, {len(density)}, without decreasing")
 
 
 def _are_valid_offsets(offsets: Tensor, samples: int) -> bool:

@@ -34,7 +34,7 @@ class KernelMap:
             raise ValueError(f"splits must be int64 (K + 1,) on the CPU, got {self.splits.dtype} {tuple(self.splits.shape)}")
         edges = self.splits.tolist()
         if not edges or edges[0] != 0 or edges[-1] != pairs[0] or edges != sorted(edges):
-            raise ValueError(f"splits must increase from 0 to the {pairs[0]} pairs, got {edges}")
+            raise ValueError(f"splits must run from 0 to the {pairs[0]} pairs without decreasing, got {edges}")
         _check_range("in_rows", self.in_rows, self.inputs)
         _check_range("out_rows", self.out_rows, self.outputs)
 
