@@ -247,7 +247,7 @@ def test_batches_that_do_not_fit(backend: Any) -> None:
     with pytest.raises(ValueError, match="int64 with 3 dimensions"):
         depth_of_faces(VERTICES[None], FACES, fragments(SEEN), backend=backend)
     two = ops.Fragments(*(image[None].repeat(2, *[1] * image.dim()) for image in fragments(SEEN)))
-    with pytest.raises(ValueError, match="seen holds 2 images, but vertices hold 1 meshes"):
+    with pytest.raises(ValueError, match="an image for each mesh, got 2 images for 1 meshes"):
         depth_of_faces(VERTICES[None], FACES, two, backend=backend)
 
 

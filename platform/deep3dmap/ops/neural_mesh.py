@@ -137,10 +137,13 @@ def depth_of_faces(
     check_mesh(vertices, faces, batched=True)
     check_face_ids(seen.face_id, faces, vertices.dim(), rows=vertices.dim() - 2)
     if vertices.dim() == 2:
-        one = Fragments(*(image[None] for image in seen))
-        return depth_of_faces(vertices[None], faces, one, perspective=perspective, backend=backend)[0]
+        return _depth_of_batch(vertices[None], faces, Fragments(*(image[None] for image in seen)), perspective, backend)[0]
     if len(seen.face_id) != len(vertices):
-        raise ValueError(f"seen holds {len(seen.face_id)} images, but vertices hold {len(vertices)} meshes")
+        raise ValueError(f"seen must have an image for each mesh, got {len(seen.face_id)} images for {len(vertices)} meshes")
+    return _depth_of_batch(vertices, faces, seen, perspective, backend)
+
+
+def _depth_of_batch(vertices: Tensor, faces: Tensor, seen: Fragments, perspective: bool, backend: Backend) -> Tensor:
     if choose(backend, vertices.device.type) == "reference":
         each = zip(vertices, seen.face_id, strict=True)
         return torch.stack([reference.depth_of_faces(mesh, faces, face_id, perspective) for mesh, face_id in each])

@@ -121,7 +121,7 @@ def corner_values(values: Tensor, faces: Tensor) -> Tensor:
 
 
 def interpolate(fragments: Fragments, faces: Tensor, attributes: Tensor) -> Tensor:
-    """Interpolate vertex attributes (V, C) over the fragments; returns (C, H, W), 0 where empty.
+    """Interpolate vertex attributes (V, C) over the fragments of one image; returns (C, H, W), 0 where empty.
 
     Differentiable in the attributes.
     """
