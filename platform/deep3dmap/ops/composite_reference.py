@@ -14,7 +14,7 @@ def composite(
     ray = torch.repeat_interleave(torch.arange(rays, device=density.device), offsets.diff())
     thickness = density * lengths
     # Clamping does not change the transmittance, which is 0 beyond it, and preserves the precision of the sum over all rays.
-    before = _exclusive_sums(thickness.clamp(max=OPAQUE), ray, offsets)
+    before = exclusive_sums(thickness.clamp(max=OPAQUE), ray, offsets)
     open_yet = torch.exp(-before).detach() >= stop
     weights = torch.where(open_yet, torch.exp(-before) * -torch.expm1(-thickness), 0.0)
     gathered = density.new_zeros(rays, 3).index_add(0, ray, weights[:, None] * color)
@@ -22,7 +22,11 @@ def composite(
     return gathered, depth, density.new_zeros(rays).index_add(0, ray, weights), weights
 
 
-def _exclusive_sums(values: Tensor, ray: Tensor, offsets: Tensor) -> Tensor:
-    """Return the sum of the values (S,) of a ray's earlier samples; in double precision, as it accumulates over all rays."""
+def exclusive_sums(values: Tensor, ray: Tensor, offsets: Tensor) -> Tensor:
+    """Return for each sample the sum of the values (S,) of the preceding samples on the same ray, (S,).
+
+    ray: (S,) ray of each sample. offsets: (R + 1,), first sample of each ray. Computed in double precision, because the sums
+    run over all rays.
+    """
     running = torch.cat([values.new_zeros(1, dtype=torch.float64), values.double().cumsum(0)])
     return (running[:-1] - running[offsets[:-1]][ray]).to(values.dtype)

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from deep3dmap.ops.composite_reference import exclusive_sums
+
 
 def distortion(weights: Tensor, places: Tensor, lengths: Tensor, offsets: Tensor) -> Tensor:
     """Return the distortion (R,) of packed samples: sum_ij w_i w_j |s_i - s_j| + 1/3 sum_i w_i^2 length_i.
@@ -13,13 +15,7 @@ def distortion(weights: Tensor, places: Tensor, lengths: Tensor, offsets: Tensor
     """
     rays = torch.repeat_interleave(torch.arange(len(offsets) - 1, device=offsets.device), offsets.diff())
     w, s = weights.double(), places.double()
-    before = _exclusive_sums(w, offsets, rays)
-    moment = _exclusive_sums(w * s, offsets, rays)
+    before = exclusive_sums(w, rays, offsets)
+    moment = exclusive_sums(w * s, rays, offsets)
     each = 2 * w * (s * before - moment) + w.square() * lengths.double() / 3
     return each.new_zeros(len(offsets) - 1).index_add(0, rays, each).to(weights)
-
-
-def _exclusive_sums(values: Tensor, offsets: Tensor, rays: Tensor) -> Tensor:
-    """Return for each sample the sum of the preceding values on the same ray, (S,)."""
-    total = torch.cat([values.new_zeros(1), values.cumsum(0)])
-    return total[:-1] - total[offsets[:-1]][rays]
