@@ -73,22 +73,16 @@ class ClosestPoints:
     ) -> None:
         """Update the results of points `point_ids` where faces `face_ids` are closer; pairs are sorted by point."""
         for begin in range(0, len(point_ids), MAX_PAIRS):
-            points_chunk, faces_chunk = point_ids[begin : begin + MAX_PAIRS], face_ids[begin : begin + MAX_PAIRS]
-            reached = (
-                np.linalg.norm(points[points_chunk] - self._centres[faces_chunk], axis=1) - self._radii[faces_chunk]
-                <= distance[points_chunk]
-            )
-            points_chunk, faces_chunk = points_chunk[reached], faces_chunk[reached]
-            found = closest_on_triangles(points[points_chunk], self.corners[faces_chunk])
-            length = np.linalg.norm(found - points[points_chunk], axis=1)
-            order = np.lexsort((faces_chunk, length, points_chunk))
-            best = order[np.unique(points_chunk[order], return_index=True)[1]]
-            best = best[length[best] < distance[points_chunk[best]]]
-            distance[points_chunk[best]], closest[points_chunk[best]], face[points_chunk[best]] = (
-                length[best],
-                found[best],
-                faces_chunk[best],
-            )
+            point, candidate = point_ids[begin : begin + MAX_PAIRS], face_ids[begin : begin + MAX_PAIRS]
+            gap = np.linalg.norm(points[point] - self._centres[candidate], axis=1) - self._radii[candidate]
+            reached = gap <= distance[point]
+            point, candidate = point[reached], candidate[reached]
+            found = closest_on_triangles(points[point], self.corners[candidate])
+            length = np.linalg.norm(found - points[point], axis=1)
+            order = np.lexsort((candidate, length, point))
+            best = order[np.unique(point[order], return_index=True)[1]]
+            best = best[length[best] < distance[point[best]]]
+            distance[point[best]], closest[point[best]], face[point[best]] = length[best], found[best], candidate[best]
 
 
 def closest_on_triangles(points: Floats, corners: Floats) -> Floats:

@@ -26,7 +26,7 @@ def orbit(
     vertices: (V, 3). All cameras have the same distance from the centre of the bounding box. Outlier vertices may be outside
     the image. Raises ValueError if there are no vertices.
     """
-    centre, points = _robust_bounds(vertices)
+    centre, points = _centre_and_inliers(vertices)
     focal = 1.2 * min(width, height)
     intrinsics = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], dtype=torch.float64)
     directions = _directions(count, elevation_degrees, up)
@@ -61,7 +61,7 @@ def view_from(vertices: Any, direction: Direction, *, width: int, height: int, u
 
 def _fill_image(view: Viewpoint, vertices: Any, width: int, height: int) -> Viewpoint:
     pose = view.world_from_camera
-    pose[:3, 3] = _find_filling_eye(_robust_bounds(vertices)[1], pose[:3, :3], float(view.intrinsics[0, 0]), width, height)
+    pose[:3, 3] = _find_filling_eye(_centre_and_inliers(vertices)[1], pose[:3, :3], float(view.intrinsics[0, 0]), width, height)
     return view
 
 
@@ -81,7 +81,7 @@ def turntable(
     ]
 
 
-def _robust_bounds(vertices: Any) -> tuple[Tensor, Tensor]:
+def _centre_and_inliers(vertices: Any) -> tuple[Tensor, Tensor]:
     """Return the centre (3,) and the vertices (N, 3) float64 without outliers, possibly subsampled."""
     points = torch.as_tensor(vertices).double()
     if len(points) == 0:

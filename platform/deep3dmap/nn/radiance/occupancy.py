@@ -49,7 +49,7 @@ class OccupancyGrid(nn.Module):
 
     @torch.no_grad()
     def update(self, density_of: Callable[[Tensor], Tensor], generator: torch.Generator, share: float = 1.0) -> None:
-        """Evaluate the field at a random point in a random fraction `share` of the cells, and update which are occupied.
+        """Evaluate the field at one random point in each of a random fraction `share` of the cells; update which are occupied.
 
         density_of: maps world points (N, 3) to density (N,). Each cell stores the maximum of its decayed and new optical
         thickness per step, and is occupied if that exceeds `MIN_THICKNESS` or the mean over the seen cells, whichever is less.
