@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <numeric>
 
 #include "kernels/rasterize.h"
 
@@ -54,10 +55,12 @@ void draw_band(const RasterizeInput& mesh, const Fragments& out, int top, int bo
 }
 
 // Draws fragments at depths for which `drawn` returns true. Every image is cut into bands of rows, and a band is drawn by one
-// thread, so the result does not depend on the number of threads.
+// thread, so the result does not depend on the number of threads. Every band sets up all faces, so an image has no more bands than
+// it takes to give each thread equally many.
 template <typename Drawn>
 void draw_faces(const RasterizeInput& input, const Fragments& out, const Drawn& drawn, int threads) {
-  const int64_t bands = std::max(1, std::min(threads, input.height));
+  const int64_t even = std::max(threads, 1) / std::gcd<int64_t>(std::max(threads, 1), input.images);
+  const int64_t bands = std::max<int64_t>(1, std::min<int64_t>(even, input.height));
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
   for (int64_t i = 0; i < input.images * bands; ++i) {
     const int64_t image = i / bands, band = i % bands;

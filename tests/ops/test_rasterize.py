@@ -54,11 +54,12 @@ def test_a_batch_is_drawn_as_its_meshes_are(seed: int, backend: str, device: str
         torch.testing.assert_close(together.barycentrics[index].cpu(), alone.barycentrics)
 
 
-def test_a_batch_on_many_threads() -> None:
+@pytest.mark.parametrize("threads", [3, 4, 6])  # one, four and two bands of rows per image
+def test_a_batch_on_many_threads(threads: int) -> None:
     vertices, faces, height, width, _ = random_soup(8)
     batch = torch.stack([vertices, vertices.flip(0), vertices.roll(1, 0)])
     before = torch.get_num_threads()
-    torch.set_num_threads(4)
+    torch.set_num_threads(threads)
     found = rasterize(batch, faces, height, width, backend="native")
     torch.set_num_threads(before)
     assert all(torch.equal(a, b) for a, b in zip(found, rasterize(batch, faces, height, width, backend="native")))
