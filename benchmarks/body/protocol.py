@@ -22,7 +22,7 @@ HALF_TURN = 180.0
 
 _DISTANCES = ("mean", "median", "std")
 _IN_WORLD = "from points of the scan to the closest point of the predicted surface, in the world, no alignment"
-_ALIGNED = "after the rigid motion that aligns the scan with the prediction (NoW, metrical)"
+_ALIGNED = "after the rigid motion that aligns the scan with the prediction (NoW, metric)"
 _METRICS = (
     *((f"scan_to_mesh_{name}", "mm", "down", f"{name} of the distances {_IN_WORLD}") for name in _DISTANCES),
     *((f"aligned_scan_to_mesh_{name}", "mm", "down", f"{name} of these distances {_ALIGNED}") for name in _DISTANCES),

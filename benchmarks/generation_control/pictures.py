@@ -52,8 +52,8 @@ def _draw_sample(sample: Sampler, command: dict[str, Any]) -> Tensor:
 
 
 def _label(command: dict[str, Any]) -> str:
-    told = [f"{name} {_format_value(value)}" for name, value in command.items() if name != "object"]
-    return ", ".join(told) or "as drawn"
+    parts = [f"{name} {_format_value(value)}" for name, value in command.items() if name != "object"]
+    return ", ".join(parts) or "as drawn"
 
 
 def _format_value(value: Any) -> str:

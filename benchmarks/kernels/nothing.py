@@ -55,10 +55,8 @@ class MinimalDataset:
     """A few four-dimensional vectors in memory."""
 
     config_type: ClassVar[type] = MinimalDatasetConfig
-    card = DatasetCard(
-        "A handful of vectors", ("image",), ("train", "val", "test"), "image", "pixel", "Apache-2.0", "in memory"
-    )
-    version = "handful-1"
+    card = DatasetCard("A few vectors", ("image",), ("train", "val", "test"), "image", "pixel", "Apache-2.0", "in memory")
+    version = "minimal-1"
     root = Path(".")
 
     def __init__(self, config: MinimalDatasetConfig, cache: Path | None = None) -> None:

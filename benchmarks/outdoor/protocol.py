@@ -33,7 +33,7 @@ POINTS = 40_000  # samples per surface
 THRESHOLD = 0.5  # metres
 
 _DEPTH = (
-    ("within_5", "", "up", "fraction of pixels with true depth whose depth is within 5 percent; missing depth is wrong"),
+    ("within_5", "", "up", "fraction of pixels with true depth whose depth is within 5 percent; missing depth counts as wrong"),
     ("complete", "", "up", "fraction of pixels with true depth that have a predicted depth"),
     ("abs_rel", "", "down", "mean of |d - g| / g where both exist"),
     ("abs_diff", "m", "down", "mean of |d - g| where both exist"),

@@ -175,7 +175,7 @@ def start(role: Role, arena: Arena, number: int) -> BaseProcess:
     return process
 
 
-def run_chaos(folder: Path, appends: int, writers: int, seed: int = 0, limit_s: float = 600.0, least_kills: int = 4) -> Tally:
+def run_chaos(folder: Path, appends: int, writers: int, seed: int = 0, limit_s: float = 600.0, min_kills: int = 4) -> Tally:
     """Run the test until there are enough acknowledged appends and kills, or until the time limit."""
     arena, chance, begin = Arena(folder, seed), random.Random(seed), time.monotonic()
     for store in arena.stores:
@@ -184,7 +184,7 @@ def run_chaos(folder: Path, appends: int, writers: int, seed: int = 0, limit_s: 
     roles += [(write_forever, number) for number in range(writers)]
     living = [start(role, arena, number) for role, number in roles]
     outcome = Tally()
-    while (len(arena.noted("written")) < appends or outcome.kills < least_kills) and time.monotonic() - begin < limit_s:
+    while (len(arena.noted("written")) < appends or outcome.kills < min_kills) and time.monotonic() - begin < limit_s:
         time.sleep(chance.random() * 0.2)
         places = [chance.randrange(len(living))]
         if chance.random() < NODE_KILLED:

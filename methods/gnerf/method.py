@@ -99,7 +99,7 @@ class GNeRF(CustomFramework):
             loop.optimizer(name, module.parameters(), OptimizerConfig("adam", lr, [0.9, 0.99]), pose_factor)
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Return the cameras of the photographs in a frame of their own, and renderings at the first few of them."""
+        """Return the cameras of the photographs in an arbitrary frame, and renderings from the first few of them."""
         photographs = read_photographs(given, self.device)
         fitted = len(self.table.poses_embed)
         if fitted != len(photographs.images):

@@ -12,7 +12,7 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.geometry.cameras import scale_intrinsics
 from deep3dmap.methods.gnerf.objectives import ImagePlane
 
-FEWEST = 2
+MIN_IMAGES = 2
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Photographs:
 def read_photographs(given: dict[str, Any], device: torch.device) -> Photographs:
     """Read `images` and `intrinsics`; raises UserError for too few images, different sizes, and wrong intrinsics."""
     pictures = [np.asarray(image, np.float32) for image in given["images"]]
-    if len(pictures) < FEWEST:
-        raise UserError(f"gnerf needs at least {FEWEST} images of a scene, got {len(pictures)}")
+    if len(pictures) < MIN_IMAGES:
+        raise UserError(f"gnerf needs at least {MIN_IMAGES} images of a scene, got {len(pictures)}")
     sizes = {picture.shape for picture in pictures}
     if len(sizes) > 1:
         raise UserError(

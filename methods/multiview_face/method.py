@@ -42,7 +42,7 @@ class MultiViewFaceConfig:
     size: float = option(
         1.0, "metres: radius of the sphere, or length of one unit of a mesh file", low=0.01, high=10.0, valid="(0, inf)"
     )
-    encoder: bool = option(True, "initialise with the feed-forward encoder; otherwise with the mean shape and the masks")
+    encoder: bool = option(True, "initialise with the feed-forward encoder; otherwise with the mean shape where the masks meet")
     image_size: int = option(
         96, "longer side of the pictures for training and cropping, in pixels", low=32, high=256, valid="[1, inf)"
     )
@@ -55,7 +55,7 @@ class MultiViewFaceConfig:
     rendering_from: float = option(
         0.7, "fraction of the budget after which the encoder is also trained with rendering losses", low=0.0, valid="[0, inf)"
     )
-    schedule: str = option("head", "schedule of the fit", choices=("head", "body", "object"))
+    schedule: str = option("head", "stages of the fit, by kind of subject", choices=("head", "body", "object"))
     effort: float = option(
         1.0, "factor of the number of fit steps; 0 returns the encoder's prediction", low=0.0, high=4.0, valid="[0, inf)"
     )

@@ -15,7 +15,7 @@ class NeRFConfig:
 
     field: str = option("mlp", "mlp: the paper's two networks; grid: a hash grid with an occupancy grid", choices=FIELDS)
     space: str = option(
-        "auto", "box: only within the bounds; unbounded: all of space; auto: box if there are masks", choices=SPACES
+        "auto", "box: the scene ends at the bounds; unbounded: all of space; auto: box if there are masks", choices=SPACES
     )
     steps: int = option(200_000, "steps of the fit", low=1, valid="[1, inf)")
     rays: int = option(4096, "rays per step; the maximum for field=grid", low=32, high=65536, log=True, valid="[1, inf)")

@@ -38,8 +38,12 @@ class NeuralReconConfig:
     image_size: list[int] = option(
         [640, 480], "width and height to which frames are resized, multiples of 16", valid="[1, inf)", length=2
     )
-    min_angle: float = option(15.0, "degrees of rotation between key frames", low=2.0, high=30.0, valid="[0, inf)")
-    min_distance: float = option(0.1, "metres of translation between key frames", low=0.02, high=0.5, valid="[0, inf)")
+    min_angle: float = option(
+        15.0, "degrees of rotation that suffice for a new key frame", low=2.0, high=30.0, valid="[0, inf)"
+    )
+    min_distance: float = option(
+        0.1, "metres of translation that suffice for a new key frame", low=0.02, high=0.5, valid="[0, inf)"
+    )
     max_depth: float = option(3.0, "depth in metres at which views are cut off", low=1.0, high=6.0, valid="(0, inf)")
     channels: list[int] = option([96, 48, 24], "feature channels per level, coarse to fine", valid="[1, inf)", length=3)
     backbone_alpha: float = option(1.0, "width factor of the image network", low=0.25, high=1.0, valid="(0, inf)")

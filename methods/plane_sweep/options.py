@@ -35,8 +35,10 @@ class PlaneSweepConfig:
     min_overlap: float = option(
         0.5, "fraction of a key frame's view that a neighbour must see", low=0.1, high=0.9, valid="[0, 1]"
     )
-    key_distance: float = option(0.4, "metres of translation between key frames", low=0.02, high=1, valid="[0, inf)")
-    key_degrees: float = option(15.0, "degrees of rotation between key frames", low=2, high=60, valid="[0, inf)")
+    key_distance: float = option(
+        0.4, "metres of translation that suffice for a new key frame", low=0.02, high=1, valid="[0, inf)"
+    )
+    key_degrees: float = option(15.0, "degrees of rotation that suffice for a new key frame", low=2, high=60, valid="[0, inf)")
     min_score: float = option(0.3, "minimum correlation of an accepted match", low=0, high=1, valid="[-1, 1]")
     sure_ratio: float = option(
         0.6, "ratio of a match's cost to its rival's below which it needs no confirmation", low=0, high=1, valid="[0, inf)"

@@ -23,7 +23,9 @@ class Unsup3DConfig:
         0.9, "smallest canonical depth, in distances of the object's centre", low=0.8, high=0.99, valid="(0, 1)"
     )
     farthest: float = option(1.1, "largest canonical depth", low=1.01, high=1.2, valid="(1, inf)")
-    rotation: float = option(60.0, "maximum rotation about each axis in degrees", low=5.0, high=90.0, valid="(0, 180]")
+    rotation: float = option(
+        60.0, "maximum rotation of a view about each axis in degrees", low=5.0, high=90.0, valid="(0, 180]"
+    )
     shift: float = option(
         0.1, "maximum shift of a view along x and y; the picture is 0.175 wide", low=0.0, high=0.2, valid="[0, inf)"
     )

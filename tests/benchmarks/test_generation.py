@@ -63,7 +63,7 @@ def test_the_other_half_scores_exactly_the_floor() -> None:
         assert found[f"{name}_embedded"] == pytest.approx(found[f"floor_{name}_embedded"], abs=1e-9)
 
 
-def test_photographs_are_read_once_and_samples_drawn_in_portions() -> None:
+def test_photographs_are_read_once_and_samples_drawn_in_batches() -> None:
     split, asked = Photographs(300), []
 
     def sample(places: range) -> torch.Tensor:

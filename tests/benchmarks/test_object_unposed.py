@@ -131,7 +131,7 @@ def test_a_picture_that_no_camera_changes_leaves_the_camera(truth: dict[str, Any
         assert np.array_equal(before.world_from_camera, after.world_from_camera)
 
 
-def test_refined_views_stand_in_columns_of_their_own(truth: dict[str, Any]) -> None:
+def test_refined_views_have_columns_of_their_own(truth: dict[str, Any]) -> None:
     small = truth | {
         "test_images": spots([Camera(INTRINSICS, pose, SIDE, SIDE) for pose in truth["test_world_from_camera"]]).images
     }

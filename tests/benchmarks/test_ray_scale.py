@@ -25,7 +25,7 @@ def test_growth_and_ratio_are_of_one_at_the_largest_over_the_smallest() -> None:
     assert ray_scale_parts.row("ours", 1, 3.0, "run", base=2.0)["ratio"] == 1.5
 
 
-def test_a_sweep_of_a_thousand_trials_at_a_known_rate_is_told_right() -> None:
+def test_a_sweep_of_a_thousand_trials_at_a_known_rate_is_summarised_right() -> None:
     rows = [ray_scale_parts.row("driver of a sweep", n, 0.36, "trial") for n in (250, 1000)]
     said = ray_scale.verdict("driver", rows)
     assert "10,000 trials an hour" in said

@@ -63,7 +63,7 @@ def test_every_number_says_what_is_possible_and_nothing_else_is_taken(name: str)
 
 
 @pytest.mark.parametrize("name", methods.names())
-def test_the_least_that_is_possible_builds_or_is_refused_in_words(name: str) -> None:
+def test_the_smallest_possible_values_build_or_are_refused_with_a_reason(name: str) -> None:
     for of in numbers(name):
         interval = Interval.parse(of.metadata["valid"])
         if interval.with_low:

@@ -72,7 +72,7 @@ def fusion(side: int) -> Task:
         f"TSDF, 640x480 into {side}^3",
         lambda: integrate(*volume, depth, seen.intrinsics, seen.camera_from_world, origin, size, 4 * size),
         peer=move,
-        peer_is="moving the volume once",
+        peer_is="copying the volume once",
     )
 
 

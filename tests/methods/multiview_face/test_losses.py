@@ -114,7 +114,7 @@ def test_points_project_as_the_renderer_draws_them() -> None:
         assert abs(float(high[1]) - float(rows.max()) - 1) < 1.5
 
 
-def test_drawings_teach_the_place() -> None:
+def test_renderings_teach_the_position() -> None:
     template = sphere(3, SIZE / 2)
     evidence, vertices = balls(PLACE[0])
     batch = {

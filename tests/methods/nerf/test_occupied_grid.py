@@ -61,7 +61,7 @@ def test_a_world_in_another_unit_gives_the_same_picture(unbounded: bool) -> None
     torch.testing.assert_close(20 * first.depth, second.depth, atol=2e-2, rtol=1e-3)
 
 
-def test_cells_are_looked_at_from_the_first_step_that_knows_something_and_every_so_many() -> None:
+def test_cells_are_updated_after_the_warm_up_and_then_at_intervals() -> None:
     model, looked = grid(grid_every=16), []
 
     def update(density_of: Any, generator: torch.Generator, share: float) -> None:

@@ -165,7 +165,7 @@ def test_what_a_stream_keeps_goes_with_it() -> None:
         gc.enable()
 
 
-def test_fragments_that_are_not_kept_are_made_anew() -> None:
+def test_fragments_that_are_not_kept_are_made_again() -> None:
     kept, made = (FragmentStream(Scans(8, 12), {}, SMALL, kept_bytes=size) for size in (1 << 30, 0))
     for index in range(6):
         one, other = kept[index], made[index]
@@ -213,7 +213,7 @@ def test_the_cache_forgets_what_was_used_longest_ago() -> None:
     assert len(cache) == 1
 
 
-def test_what_is_expected_is_made_once_and_elsewhere() -> None:
+def test_a_prefetched_value_is_made_once_and_in_another_thread() -> None:
     cache: MemoryCache[int] = MemoryCache(lambda _: 1, limit=4)
     with ThreadPoolExecutor(1) as pool:
         for _ in range(2):

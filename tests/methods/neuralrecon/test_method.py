@@ -115,7 +115,7 @@ class FloorNetwork:
         return NetworkOutput(rows, height[near], True)
 
 
-def test_a_scan_of_another_world_is_stood_upright_and_laid_back() -> None:
+def test_a_scan_of_another_world_is_levelled_and_transformed_back() -> None:
     sample = dict(Ball()[0])
     y_down = np.eye(4)
     y_down[:3] = [[1, 0, 0, 5.0], [0, 0, -1, 2.0], [0, 1, 0, -3.0]]

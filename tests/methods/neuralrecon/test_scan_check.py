@@ -29,7 +29,7 @@ def test_a_good_scan_has_no_findings() -> None:
     assert kinds(walk()[1]) == set()
 
 
-def test_a_camera_below_the_volume_is_said_in_metres() -> None:
+def test_a_camera_below_the_volume_is_reported_in_metres() -> None:
     intrinsics, poses = walk()
     poses[:, 2, 3] -= 3.2
     (finding,) = check_poses(intrinsics, poses, CONFIG)
@@ -43,7 +43,7 @@ def test_inverted_poses_are_recognised() -> None:
     assert "inverted" in kinds(np.linalg.inv(walk()[1]))
 
 
-def test_a_world_with_y_down_is_turned_and_laid_back() -> None:
+def test_a_world_with_y_down_is_recognised_and_levelled() -> None:
     _, poses = walk()
     y_down = np.eye(4)
     y_down[:3, :3] = [[1, 0, 0], [0, 0, -1], [0, 1, 0]]
