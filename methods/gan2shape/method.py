@@ -15,6 +15,7 @@ from deep3dmap.frameworks import CustomFramework, TrainLoop
 from deep3dmap.frameworks.inputs import select
 from deep3dmap.geometry.ellipsoid_relief import ellipsoid_depth
 from deep3dmap.methods.gan2shape import steps
+from deep3dmap.methods.gan2shape.bas_relief import ReliefScale
 from deep3dmap.methods.gan2shape.findings import Findings
 from deep3dmap.methods.gan2shape.frozen_gan import frozen_gan
 from deep3dmap.methods.gan2shape.inversion import SPREAD_OF, inversion_loss, inversion_rate
@@ -95,7 +96,7 @@ class GAN2Shape(CustomFramework):
         self.view_prior = ViewPrior(torch.tensor(c.view_mean), torch.tensor(c.view_deviation).square().diag())
         self.light_range = LightRange.of(c.light_range)
         self.model = ShapeModel(self.networks, space, Priors(self.view_prior.mean, torch.tensor(c.light_mean)))
-        self.weights = steps.Weights(c.perceptual, c.smooth, c.regular, c.view_weight)
+        self.weights = steps.Weights(c.perceptual, c.smooth, c.regular, c.view_weight, c.relief_weight)
         self._check_crop()
 
     def _check_crop(self) -> None:
@@ -182,7 +183,9 @@ class GAN2Shape(CustomFramework):
             sampler=lambda: PseudoSampler(
                 explainer, subjects, schedule.batch, masks if c.use_mask else None, plain=self.parser is None
             ),
+            scale_of=cache(lambda subject: ReliefScale.of(self._ellipsoid(subjects.picture(subject)))),
             mask_of=masks if c.mask_photograph else None,
+            residual=c.residual,
         )
         yield from stages.run(phases)
 

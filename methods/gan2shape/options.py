@@ -96,6 +96,17 @@ class GAN2ShapeConfig:
         high=100.0,
         valid="[0, inf)",
     )
+    relief_weight: float = option(
+        0.0,
+        "weight in step 3 of the squared log ratio of the relief's scale and that of the ellipsoid; 0 as published",
+        low=0.0,
+        high=100.0,
+        valid="[0, inf)",
+    )
+    residual: bool = option(
+        False,
+        "add to the generator's pictures what its own picture of the photograph lacks; not in the published method",
+    )
     crop: int = option(
         0, "side of the central crop of the generator's pictures (0 = no crop)", low=0, high=1024, valid="[0, inf)"
     )

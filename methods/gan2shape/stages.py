@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from deep3dmap.config.schema import OptimizerConfig
 from deep3dmap.core import Step
 from deep3dmap.methods.gan2shape import steps
+from deep3dmap.methods.gan2shape.bas_relief import ReliefScale
 from deep3dmap.methods.gan2shape.networks import ShapeModel
 from deep3dmap.methods.gan2shape.options import StageSchedule, at_stage
 from deep3dmap.methods.gan2shape.phases import Phases, Prepare, StepLoss
@@ -21,7 +22,12 @@ from deep3dmap.nn.stylegan2 import Discriminator
 
 @dataclass(frozen=True)
 class Stages:
-    """Shared components of the stages. mask_of: where a subject's photograph is compared; None for everywhere."""
+    """Shared components of the stages.
+
+    scale_of: the relief scale of a subject's ellipsoid. mask_of: where its photograph is compared; None for everywhere.
+    residual: whether the difference between a subject's picture and the generator's picture of it is added to the generator's
+    other pictures.
+    """
 
     model: ShapeModel
     subjects: Subjects
@@ -34,7 +40,9 @@ class Stages:
     adam: OptimizerConfig
     view_start_rate: float
     sampler: Callable[[], PseudoSampler]
+    scale_of: Callable[[int], ReliefScale]
     mask_of: Callable[[int], Tensor] | None = None
+    residual: bool = False
 
     def run(self, phases: Phases) -> Iterator[Step]:
         """Run the stages: train the albedo network, then the offset encoder, then all networks but the encoder."""
@@ -80,7 +88,7 @@ class Stages:
             self._collect()
 
         def loss_of(step: int) -> steps.Loss:
-            return self._known_views(step, self.projected.batch(self._batch(step), self.projector).images)
+            return self._known_views(step, self._projected(step).images)
 
         return loss_of
 
@@ -95,13 +103,16 @@ class Stages:
                 subject = self.subjects.turn(step)
                 canonical = self.model.canonical(self.subjects.picture(subject))
                 ours = self._explain(subject, canonical, mirror)
-                sample = self.projected.batch(self._batch(step), self.projector)
+                sample = self._projected(step)
                 theirs, _ = steps.step3(self.model, sample, canonical, self.weights, self.perceptual, mirror)
                 total = ours.total + theirs.total
                 terms = {**ours.terms, **{f"{name}_projected": value for name, value in theirs.terms.items()}}
                 if self.weights.view:
                     known = self._known_views(step, sample.images)
                     total, terms = total + self.weights.view * known.total, {**terms, **known.terms}
+                if self.weights.relief:
+                    terms["relief"] = scale = self.scale_of(subject).error(canonical.depth[0])
+                    total = total + self.weights.relief * scale
                 return steps.Loss(total, terms)
 
             return loss_of
@@ -117,6 +128,15 @@ class Stages:
         own = self.projected.own_views[subject : subject + 1]
         origin = self.projected.origin(self._batch(step))
         return steps.view_start(self.model, images, origin, self.subjects.picture(subject), own)
+
+    def _projected(self, step: int) -> steps.Pseudo:
+        sample = self.projected.batch(self._batch(step), self.projector)
+        if not self.residual:
+            return sample
+        subject = self.subjects.turn(step)
+        picture = self.subjects.picture(subject)
+        lacking = picture - self.projector.picture(self.subjects.latent(subject), picture.shape[-1])
+        return sample._replace(images=(sample.images + lacking).clamp(-1, 1))
 
     def _batch(self, step: int) -> int:
         return self.subjects.batch_of(self.subjects.turn(step), step, self.schedule.collect)

@@ -28,12 +28,13 @@ Perceptual = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the perceptual distance, the smoothness of depth and shading, the latent offsets, and known views."""
+    """Weights of perceptual distance, smoothness of depth and shading, latent offsets, known views, and relief scale."""
 
     perceptual: float = 0.5
     smooth: float = 0.01
     offset: float = 0.01
     view: float = 0.0
+    relief: float = 0.0
 
 
 class Loss(NamedTuple):

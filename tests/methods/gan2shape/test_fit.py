@@ -14,6 +14,8 @@ from deep3dmap.core import UserError
 from deep3dmap.frameworks import LoopSettings, TrainLoop
 from deep3dmap.geometry.ellipsoid_relief import ellipsoid_depth
 from deep3dmap.geometry.plain_background import plain_background_mask
+from deep3dmap.methods.gan2shape import steps
+from deep3dmap.methods.gan2shape.bas_relief import ReliefScale
 from deep3dmap.methods.gan2shape.frozen_gan import TO_TRY, frozen_gan
 from deep3dmap.methods.gan2shape.inversion import inversion_rate
 from deep3dmap.methods.gan2shape.method import GAN2Shape
@@ -70,7 +72,7 @@ def test_it_goes_on_exactly_wherever_it_was_interrupted(stops: tuple[int, ...], 
 
 
 # As the procedural heads are fitted: on the object only, and with views initialised from the known ones.
-STARTED = replace(TINY, view_start=2, view_weight=2.0, use_mask=True, mask_photograph=True)
+STARTED = replace(TINY, view_start=2, view_weight=2.0, relief_weight=1.0, use_mask=True, mask_photograph=True, residual=True)
 
 
 @pytest.mark.parametrize("stops", [(8,), (9,), (10,), (11,)])
@@ -83,7 +85,7 @@ def test_known_views_stay_known_where_they_have_a_weight() -> None:
     """With a weight, views deviate less from the known ones, after the same steps from the same start."""
     apart = []
     for weight in (0.0, 20.0):
-        method = build(replace(STARTED, view_weight=weight, stages=1, first=[1, 1, 12], lr=1e-3))
+        method = build(replace(STARTED, view_weight=weight, residual=False, stages=1, first=[1, 1, 12], lr=1e-3))
         loop = TrainLoop(OwnProcessHost(), fit_settings(LoopSettings(), FitConfig()), [])
         names = [set(step.terms) for step in _counted(method, loop)]
         assert {"view", "light"} <= names[-1] if weight else not {"view", "light"} & names[-1]
@@ -93,6 +95,35 @@ def test_known_views_stay_known_where_they_have_a_weight() -> None:
             known = view_start(method.model, shown, origin, picture, method.projected.own_views)
             apart.append(float(known.total))
     assert apart[1] < 0.8 * apart[0]
+
+
+def test_the_relief_keeps_the_scale_of_the_ellipsoid_where_that_has_a_weight() -> None:
+    errors = []
+    for weight in (0.0, 100.0):
+        method = build(replace(TINY, relief_weight=weight, stages=1, first=[1, 1, 12], ellipsoid=20, lr=1e-3))
+        loop = TrainLoop(OwnProcessHost(), fit_settings(LoopSettings(), FitConfig()), [])
+        names = [set(step.terms) for step in _counted(method, loop)]
+        assert ("relief" in names[-1]) == bool(weight)
+        picture = torch.from_numpy(photograph())[None] * 2 - 1
+        with torch.no_grad():
+            depth = method.model.canonical(picture).depth[0]
+        errors.append(float(ReliefScale.of(method._ellipsoid(picture)).error(depth)))
+    assert errors[1] < 0.8 * errors[0]
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_what_the_generators_own_picture_lacks_is_added_to_the_others(residual: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    method, seen = build(replace(TINY, residual=residual)), []
+    explained = steps.step3
+    monkeypatch.setattr(steps, "step3", lambda model, sample, *a: (seen.append(sample.images), explained(model, sample, *a))[1])
+    loop = TrainLoop(OwnProcessHost(), fit_settings(LoopSettings(), FitConfig()), [])
+    before = next(state(method) for _ in _counted(method, loop) if seen)
+    picture = torch.from_numpy(photograph())[None] * 2 - 1
+    own = method.projector.picture(before["latent"], picture.shape[-1])
+    shown = method.projector.picture(before["projected.codes"][0], picture.shape[-1])
+    expected = (shown + picture - own).clamp(-1, 1) if residual else shown
+    torch.testing.assert_close(seen[0], expected)
+    assert float((picture - own).abs().max()) > 0.1
 
 
 def test_the_start_of_views_moves_views_and_lights_only() -> None:
