@@ -128,11 +128,11 @@ def test_a_flipped_bit_is_found_by_its_checksum(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), complex(0, float("nan"))])
 def test_numbers_that_are_not_finite_stay_outside(value: complex, tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", good=np.ones(2), bad=np.array([1, value]))
-    with pytest.raises(UserError, match=r"a\.npz: bad holds NaN or infinity; repair the file"):
+    with pytest.raises(UserError, match=r"a\.npz: bad contains NaN or infinity; repair the file"):
         read_npz(tmp_path / "a.npz", "sample")
     assert len(read_npz(tmp_path / "a.npz", "sample", finite=False)) == 2
     np.save(tmp_path / "a.npy", np.array([value]))
-    with pytest.raises(UserError, match="sample holds NaN or infinity"):
+    with pytest.raises(UserError, match="sample contains NaN or infinity"):
         read_npy(tmp_path / "a.npy", "sample")
     check_finite(tmp_path, {"whole": np.array([2**31]), "words": np.array(["nan"])})
 

@@ -97,7 +97,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "points in a plane": (arrays(points=np.ones((5, 2))), r"points has the wrong shape \(5, 2\)"),
     "one depth map": (arrays(depth=np.ones((4, 6))), r"depth has the wrong shape \(4, 6\)"),
     "words": (arrays(points=np.full((5, 3), "one")), "points holds <U3 instead of numbers"),
-    "no numbers": (arrays(points=np.full((5, 3), np.nan)), "points holds NaN or infinity"),
+    "no numbers": (arrays(points=np.full((5, 3), np.nan)), "points contains NaN or infinity"),
     "no cameras": (lambda folder: (folder / "transforms.json").unlink(), "the file is missing"),
     "cameras of another kind": (changed("transforms.json", lambda content: {"frames": 3}), "no list 'frames' in this file"),
     "intrinsics of two rows": (frame(intrinsics=[[1, 0, 0], [0, 1, 0]]), "frame 0: intrinsics must be a finite 3x3 matrix"),

@@ -174,9 +174,9 @@ def test_fragments_come_back(tmp_path: Path) -> None:
         ([3], "fragment 0"),
         ([{"scene": "a", "fragment_id": 0, "image_ids": [1], "extrinsics": np.zeros((2, 4, 4))}], "fragment 0: .*reshape"),
         ([{"scene": "a", "fragment_id": 0, "image_ids": [1], "extrinsics": np.full((1, 4, 4), np.nan)}], "NaN or infinity"),
-        ([{"scene": "a", "fragment_id": 0, "image_ids": [1], "vol_origin": [0, np.nan, 0]}], "vol_origin holds NaN"),
-        ([{"scene": "a", "fragment_id": 0, "image_ids": [1], "voxel_size": np.inf}], "voxel_size holds NaN or infinity"),
-        ([{"scene": "a", "fragment_id": 0, "image_ids": [1], "intrinsics": np.full((1, 3, 3), np.nan)}], "intrinsics holds"),
+        ([{"scene": "a", "fragment_id": 0, "image_ids": [1], "vol_origin": [0, np.nan, 0]}], "vol_origin contains NaN"),
+        ([{"scene": "a", "fragment_id": 0, "image_ids": [1], "voxel_size": np.inf}], "voxel_size contains NaN or infinity"),
+        ([{"scene": "a", "fragment_id": 0, "image_ids": [1], "intrinsics": np.full((1, 3, 3), np.nan)}], "intrinsics contains"),
     ],
 )
 def test_bad_fragments_are_named(tmp_path: Path, content: object, says: str) -> None:

@@ -123,7 +123,7 @@ def test_missing_landmarks_and_wrong_sizes_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"bad\.mat.*'Pose_Para' must hold 7"):
         read_face(file)
     scipy.io.savemat(file, {**fields, "Shape_Para": np.full((40, 1), np.nan)})
-    with pytest.raises(UserError, match=r"bad\.mat.*'Shape_Para' holds NaN"):
+    with pytest.raises(UserError, match=r"bad\.mat.*'Shape_Para' contains NaN"):
         read_face(file)
 
 

@@ -112,7 +112,7 @@ def test_what_is_pickled_in_the_file_does_not_run(tmp_path: Path, monkeypatch: p
     [
         ({"posedirs": np.zeros((40, 3, 207))}, "posedirs must be"),
         ({"shapedirs": np.zeros((40, 3, 20))}, "shapedirs must be"),
-        ({"v_template": np.full((40, 3), np.nan)}, "v_template holds NaN"),
+        ({"v_template": np.full((40, 3), np.nan)}, "v_template contains NaN"),
         ({"f": np.full((70, 3), 40)}, "f must index the 40 vertices"),
         ({"kintree_table": np.full((2, 55), 54)}, "parents that come after"),
     ],

@@ -104,7 +104,7 @@ def check_finite(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Raise UserError naming the file and the first array that contains NaN or infinity."""
     for name, array in arrays.items():
         if array.dtype.kind in "fc" and not np.isfinite(array).all():
-            raise UserError(f"{file}: {name} holds NaN or infinity; repair the file")
+            raise UserError(f"{file}: {name} contains NaN or infinity; repair the file")
 
 
 def _read_array(

@@ -46,7 +46,7 @@ def check_pose(pose: NDArray[Any], source: str, tolerance: float = 1e-2) -> NDAr
     if pose.shape != (4, 4):
         raise UserError(f"{source}: a pose must be a 4x4 matrix, got {pose.shape}; check the file")
     if not np.isfinite(pose).all():
-        raise UserError(f"{source}: the pose holds NaN or infinity; drop the frame or repair the file")
+        raise UserError(f"{source}: the pose contains NaN or infinity; drop the frame or repair the file")
     rotation = pose[:3, :3]
     if np.abs(rotation @ rotation.T - np.eye(3)).max() > tolerance or np.linalg.det(rotation) < 0:
         raise UserError(f"{source}: the upper left 3x3 is not a rotation; poses are rigid camera-to-world matrices")

@@ -167,7 +167,7 @@ def test_positions_come_from_a_file(tmp_path: Path) -> None:
         ({"coordinates": np.zeros((5, 2, 3))}, r"must be numbers \(N, 3, 3\) of at least one scene, got float64 \(5, 2, 3\)"),
         ({"coordinates": np.zeros((0, 3, 3))}, "of at least one scene"),
         ({"coordinates": np.full((5, 3, 3), "far")}, "must be numbers"),
-        ({"coordinates": np.full((5, 3, 3), np.nan)}, "coordinates holds NaN or infinity"),
+        ({"coordinates": np.full((5, 3, 3), np.nan)}, "coordinates contains NaN or infinity"),
     ],
 )
 def test_files_that_hold_no_positions(tmp_path: Path, content: dict[str, np.ndarray] | bytes | None, says: str) -> None:

@@ -168,5 +168,5 @@ def _all_intrinsics(found: Any, count: int) -> NDArray[np.float64] | None:
 def _finite(name: str, values: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
     array = np.array(values, np.float64).reshape(shape)
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds NaN or infinity")
+        raise ValueError(f"{name} contains NaN or infinity")
     return array

@@ -134,7 +134,7 @@ def _numbers(fields: dict[str, Any], name: str, file: Path, count: int | None = 
     if count not in (None, len(values)):
         raise UserError(f"{file}: field '{name}' must hold {count} numbers, got {len(values)}")
     if not np.isfinite(values).all():
-        raise UserError(f"{file}: field '{name}' holds NaN or infinity; drop the sample")
+        raise UserError(f"{file}: field '{name}' contains NaN or infinity; drop the sample")
     return values
 
 
