@@ -16,12 +16,12 @@ from deep3dmap.frameworks.inputs import select
 from deep3dmap.geometry.ellipsoid_relief import ellipsoid_depth
 from deep3dmap.methods.gan2shape import steps
 from deep3dmap.methods.gan2shape.bas_relief import ReliefScale
-from deep3dmap.methods.gan2shape.findings import Findings
+from deep3dmap.methods.gan2shape.findings import Findings, Wall
 from deep3dmap.methods.gan2shape.frozen_gan import frozen_gan
 from deep3dmap.methods.gan2shape.inversion import SPREAD_OF, inversion_loss, inversion_rate
 from deep3dmap.methods.gan2shape.judges import load_lpips, load_parser, object_mask, perceptual_distance
 from deep3dmap.methods.gan2shape.latent_offset import LatentOffset
-from deep3dmap.methods.gan2shape.masks import resize
+from deep3dmap.methods.gan2shape.masks import background_color, resize
 from deep3dmap.methods.gan2shape.networks import ShapeModel, ShapeNetworks
 from deep3dmap.methods.gan2shape.official_weights import load_networks
 from deep3dmap.methods.gan2shape.options import PLAIN, UNTRAINED, GAN2ShapeConfig, StageSchedule, check
@@ -237,4 +237,8 @@ class GAN2Shape(CustomFramework):
             "mask": "parsing network" if self.parser is not None else "plain background",
         }
         own = projector.picture(self.latent, c.image_size)
-        return Findings(self.model, found, projector, self.latent, own).reconstruction(notes)
+        wall = None
+        if c.use_mask and self.parser is None:
+            mask = self.object_mask(picture)
+            wall = Wall(steps.canonical_mask(self.model, found.canonical, found.views, mask), background_color(picture, mask))
+        return Findings(self.model, found, projector, self.latent, own, wall).reconstruction(notes)

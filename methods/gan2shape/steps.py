@@ -19,7 +19,7 @@ from deep3dmap.methods.gan2shape.networks import ShapeModel
 from deep3dmap.methods.gan2shape.samplers import LightDraw, LightRange, between
 from deep3dmap.nn.relief_model import Canonical, Explanation
 from deep3dmap.nn.stylegan2 import Discriminator, Generator
-from deep3dmap.render.photo_geometric import look_up
+from deep3dmap.render.photo_geometric import Relief, look_up
 from deep3dmap.render.relief_shading import ReliefLight, direction
 
 # A distance (N,) between pictures (N, 3, S, S) in [-1, 1].
@@ -133,13 +133,21 @@ def pseudo_samples(
         direction(between(ranges.x, lights.x.to(views)), between(ranges.y, lights.y.to(views))),
     )
     first = Canonical(found.canonical.depth[:1], found.canonical.albedo[:1])
-    shown = model.show(first.repeated(count), model.space.to_views(views), light)
-    seen = look_up(mask.expand(count, -1, -1, -1), shown.relief.grid, mode="nearest")
-    images = shown.relief.image
-    if background is not None:
-        seen = seen * shown.relief.valid
-        images = seen * images + (1 - seen) * background
-    return PseudoBatch(Pseudo(images, seen), Origin(views, _as_numbers(light)))
+    relief = model.show(first.repeated(count), model.space.to_views(views), light).relief
+    if background is None:
+        pseudo = Pseudo(relief.image, look_up(mask.expand(count, -1, -1, -1), relief.grid, mode="nearest"))
+    else:
+        pseudo = before_background(relief, mask, background)
+    return PseudoBatch(pseudo, Origin(views, _as_numbers(light)))
+
+
+def before_background(relief: Relief, mask: Tensor, background: Tensor) -> Pseudo:
+    """Return N renderings of one object before a plain background (1, 3, 1, 1), and their masks.
+
+    mask: (1, 1, S, S), of the object in the canonical picture.
+    """
+    seen = look_up(mask.expand(len(relief.image), -1, -1, -1), relief.grid, mode="nearest") * relief.valid
+    return Pseudo(seen * relief.image + (1 - seen) * background, seen)
 
 
 def _as_numbers(light: ReliefLight) -> Tensor:

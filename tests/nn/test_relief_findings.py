@@ -35,7 +35,7 @@ def test_all_but_the_yaw_stays_as_it_was_found(found: Explanation) -> None:
 
 
 def test_light_from_a_side_brightens_that_flank(model: ReliefModel, found: Explanation) -> None:
-    left, middle, right = (picture.mean(0)[:, 3:-3] for picture in relit(model, found))
+    left, middle, right = (picture.mean(0)[:, 3:-3] for picture in relit(model, found).image)
     half = left.shape[1] // 2
     # Like normals, directions point away from the camera: x = -1 comes from the right.
     assert float(left[:, half:].mean()) > float(left[:, :half].mean())

@@ -12,6 +12,7 @@ from torch import Tensor
 from deep3dmap.core import Mesh, Reconstruction
 from deep3dmap.geometry.relief import relief_faces
 from deep3dmap.nn.relief_model import YAW, Explanation, Networks, ReliefModel
+from deep3dmap.render.photo_geometric import Relief
 from deep3dmap.render.relief_shading import ReliefLight, direction
 from deep3dmap.render.visualization import to_pil
 
@@ -19,12 +20,12 @@ YAWS = (-30.0, -15.0, 0.0, 15.0, 30.0)  # degrees
 LIGHTS = (-1.0, 0.0, 1.0)  # x of the direction, at y = 0.3
 
 
-def relit(model: ReliefModel[Networks], found: Explanation) -> Tensor:
-    """Render the object of one image lit from three directions, (3, 3, S, S)."""
+def relit(model: ReliefModel[Networks], found: Explanation) -> Relief:
+    """Render the object of one image lit from three directions."""
     views = found.views.repeat(len(LIGHTS), 1)
     x = views.new_tensor(LIGHTS)
     light = ReliefLight(torch.full_like(x, 0.3), torch.full_like(x, 0.7), direction(x, torch.full_like(x, 0.3)))
-    return model.show(found.canonical.repeated(len(LIGHTS)), views, light).relief.image
+    return model.show(found.canonical.repeated(len(LIGHTS)), views, light).relief
 
 
 def turned(found: Explanation) -> Tensor:
@@ -45,7 +46,7 @@ def relief_reconstruction(
 ) -> Reconstruction:
     """Return depth (0 = not visible), normals and the textured mesh, in the frame of the image's camera.
 
-    strips: additional images (N, 3, S, S) in [-1, 1] from the method, saved as files alongside albedo, relit and rotated_mesh.
+    strips: images (N, 3, S, S) in [-1, 1] from the method, saved as files alongside albedo, relit and rotated_mesh, or instead.
     """
     camera, seen = model.renderer.camera, found.relief.valid[:, 0]
     points = camera.turn(camera.lift(found.canonical.depth), found.views)[0].reshape(-1, 3)
@@ -53,7 +54,7 @@ def relief_reconstruction(
     mesh = Mesh(points.cpu().numpy(), relief_faces(camera.size, camera.size).numpy(), colors.flatten(1).T.numpy())
     shown = {
         "albedo": found.canonical.albedo[:1],
-        "relit": relit(model, found),
+        "relit": relit(model, found).image,
         "rotated_mesh": rotated_mesh(model, found),
         **strips,
     }

@@ -1,14 +1,17 @@
 """Data passed between steps: pseudo samples, projected samples, phases, and the noise of the inversion."""
 
+import io
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from deep3dmap.config.schema import FitConfig, OptimizerConfig
 from deep3dmap.frameworks import LoopSettings, TrainLoop
-from deep3dmap.methods.gan2shape.findings import Findings
+from deep3dmap.methods.gan2shape.findings import Findings, Wall
 from deep3dmap.methods.gan2shape.frozen_gan import frozen_gan
 from deep3dmap.methods.gan2shape.inversion import inversion_loss
 from deep3dmap.methods.gan2shape.latent_offset import LatentOffset
@@ -195,3 +198,21 @@ def test_pictures_of_what_was_found(model: ShapeModel, projector: Projector) -> 
     own = {"input_by_gan.png", "rotated_gan.png"}
     assert set(shown.files) == own | {"albedo.png", "relit.png", "rotated_mesh.png", "textured.glb"}
     assert shown.notes == {"gan": "untrained"}
+
+
+def test_a_wall_replaces_what_the_networks_predict_around_the_object(model: ShapeModel, projector: Projector) -> None:
+    mask = torch.zeros(1, 1, SIDE, SIDE)
+    mask[..., 4:-4, 4:-4] = 1
+    wall = Wall(mask, torch.tensor([0.5, -0.25, 0.0])[None, :, None, None])
+    with torch.no_grad():
+        found = model.explain(PICTURES[0], model.canonical(PICTURES[0]))
+        own = projector.picture(torch.zeros(1, 16), SIDE)
+        shown = Findings(model, found, projector, torch.zeros(1, 16), own, wall).reconstruction({})
+    inside = mask[0, 0].bool()
+    expected = (wall.color[0, :, 0, 0] / 2 + 0.5).numpy()
+    assert shown.texture is not None
+    np.testing.assert_allclose(shown.texture[:, ~inside].T, np.broadcast_to(expected, ((~inside).sum(), 3)), atol=1e-6)
+    np.testing.assert_allclose(shown.texture[:, inside], (found.texture[0] / 2 + 0.5).clamp(0, 1)[:, inside], atol=1e-6)
+    for name, copies in (("albedo", 1), ("relit", 3)):
+        strip = np.asarray(Image.open(io.BytesIO(shown.files[f"{name}.png"]))) / 255
+        np.testing.assert_allclose(strip[0, : copies * SIDE], np.broadcast_to(expected, (copies * SIDE, 3)), atol=1 / 255)
