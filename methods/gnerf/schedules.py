@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Phase = Literal["A", "ABAB", "B"]
-LARGEST_LEAST_SCALE = 0.8
+LARGEST_MIN_SCALE = 0.8
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Schedules:
             self.hybrid_size + int((height - self.hybrid_size) * share / length),
         )
 
-    def least_scale(self, iteration: int, width: int, height: int) -> float:
+    def min_scale(self, iteration: int, width: int, height: int) -> float:
         """Return the minimum extent of a patch as a fraction of the larger side of the final `width` x `height` images."""
         smallest = self.patch / max(width, height)
-        return min(LARGEST_LEAST_SCALE, max(smallest, math.exp(-self.anneal * iteration)))
+        return min(LARGEST_MIN_SCALE, max(smallest, math.exp(-self.anneal * iteration)))
 
     def noise(self, iteration: int) -> float:
         """Return the standard deviation of the density noise; its last value is kept, as in the official code."""

@@ -26,7 +26,7 @@ class StepInputs:
     real: Tensor
     image_plane: ImagePlane
     patches: Patches
-    least_scale: float
+    min_scale: float
     random: Randomness
 
 
@@ -61,15 +61,15 @@ class TrainingStep:
         random = torch.Generator(device).manual_seed(int(torch.randint(2**62, ())))
         rows = torch.randperm(len(self.photographs.images))[: self.batch].to(device)
         real, small = self.photographs.some(rows, *self.schedules.image_size(step, image_plane.width, image_plane.height))
-        least = self.schedules.least_scale(step, image_plane.width, image_plane.height)
-        patches = random_patches(len(rows), self.schedules.patch, least, random)
-        return StepInputs(rows, real, small, patches, least, Randomness(random, self.schedules.noise(step)))
+        min_scale = self.schedules.min_scale(step, image_plane.width, image_plane.height)
+        patches = random_patches(len(rows), self.schedules.patch, min_scale, random)
+        return StepInputs(rows, real, small, patches, min_scale, Randomness(random, self.schedules.noise(step)))
 
     def _update_adversarial(self, loop: TrainLoop, inputs: StepInputs) -> dict[str, Tensor]:
         """Update the field to fool the discriminator at random poses, then the discriminator."""
         random = inputs.random.generator
         with loop.micro_batch("generator"):
-            patches = random_patches(self.batch, self.schedules.patch, inputs.least_scale, random)
+            patches = random_patches(self.batch, self.schedules.patch, inputs.min_scale, random)
             poses = self.prior.sample(self.batch, random)
             fake = objectives.render_both(self.generator, patches.coordinates, poses, inputs.image_plane, inputs.random)
             generator_loss = objectives.fool(self.discriminator, fake, patches.scale, random)

@@ -80,7 +80,7 @@ def test_patches(load_part: Load, relative_error: Error) -> None:
     units = torch.cat([part.tensor(name)[:, :, 0, 0] for name in ("u_scale", "u_x", "u_y")], 1)
     schedules = Schedules(patch=side, anneal=settings["scale_anneal"])
     longest = round(side / settings["min_scale"])
-    least = schedules.least_scale(settings["iterations"], longest, longest)
+    least = schedules.min_scale(settings["iterations"], longest, longest)
     patches = place_patches(units, side, least)
     assert relative_error(patches.coordinates, part.arrays["coords"]) < 1e-5
     assert relative_error(patches.scale.view(-1, 1, 1, 1), part.arrays["scales"]) < 1e-5
@@ -90,7 +90,7 @@ def test_patches(load_part: Load, relative_error: Error) -> None:
     assert relative_error(crop_patches(images, whole.expand(len(images), -1, -1, -1)), part.arrays["static_patches"]) < 1e-5
     assert relative_error(image_grid(5, 7)[None], part.arrays["full_coords_w7_h5"]) < 1e-5
     for iteration, smallest, largest in part.arrays["min_scale_table"]:
-        assert schedules.least_scale(int(iteration), longest, longest) == pytest.approx(smallest, abs=1e-6)
+        assert schedules.min_scale(int(iteration), longest, longest) == pytest.approx(smallest, abs=1e-6)
         assert largest == 1
 
 

@@ -193,9 +193,9 @@ def test_rates_are_halved_after_so_many_steps() -> None:
     assert [schedules.pose_factor(step) for step in (3, 4, 8)] == [1, 0.5, 0.25]
 
 
-def test_the_least_scale_of_a_patch_is_never_less_than_its_pixels() -> None:
+def test_the_min_scale_of_a_patch_is_never_less_than_its_pixels() -> None:
     schedules = Schedules(patch=16, anneal=0.1)
-    found = [schedules.least_scale(step, 64, 32) for step in range(60)]
+    found = [schedules.min_scale(step, 64, 32) for step in range(60)]
     assert found[0] == 0.8
     assert found[-1] == 16 / 64
     assert all(later <= earlier for earlier, later in pairwise(found))

@@ -88,7 +88,7 @@ def test_patches_and_pictures_shrink_and_grow_as_scheduled() -> None:
     plan = schedules(config, 128, 96)
     sizes = [plan.image_size(step, 128, 96) for step in (0, 40, 60, 80, 99)]
     assert sizes == [(16, 16), (64, 64), (96, 80), (128, 96), (128, 96)]
-    least = [plan.least_scale(step, 128, 96) for step in (0, 20, 99)]
+    least = [plan.min_scale(step, 128, 96) for step in (0, 20, 99)]
     assert least == pytest.approx([0.8, np.exp(-1), 16 / 128])
     # Pictures smaller than the schedule's are never enlarged.
     assert schedules(config, 32, 32).image_size(40, 32, 32) == (32, 32)

@@ -17,19 +17,19 @@ class Patches(NamedTuple):
     scale: Tensor
 
 
-def random_patches(batch: int, side: int, least_scale: float, generator: torch.Generator) -> Patches:
-    """Draw patches of `side` x `side` points at random positions, with a size between `least_scale` and 1 times the image's.
+def random_patches(batch: int, side: int, min_scale: float, generator: torch.Generator) -> Patches:
+    """Draw patches of `side` x `side` points at random positions, with a size between `min_scale` and 1 times the image's.
 
-    Raises ValueError unless 0 < least_scale <= 1.
+    Raises ValueError unless 0 < min_scale <= 1.
     """
-    if not 0 < least_scale <= 1:
-        raise ValueError(f"least_scale must lie in (0, 1], got {least_scale}")
-    return place_patches(torch.rand(batch, 3, generator=generator, device=generator.device), side, least_scale)
+    if not 0 < min_scale <= 1:
+        raise ValueError(f"min_scale must lie in (0, 1], got {min_scale}")
+    return place_patches(torch.rand(batch, 3, generator=generator, device=generator.device), side, min_scale)
 
 
-def place_patches(units: Tensor, side: int, least_scale: float) -> Patches:
+def place_patches(units: Tensor, side: int, min_scale: float) -> Patches:
     """Return patches with scale, x and y given by units (B, 3), each in [0, 1] of its range; see `random_patches`."""
-    scale = least_scale + (1 - least_scale) * units[:, 0]
+    scale = min_scale + (1 - min_scale) * units[:, 0]
     centre = (2 * units[:, 1:] - 1) * (1 - scale)[:, None]
     grid = image_grid(side, side).to(units)
     return Patches(centre[:, None, None] + scale[:, None, None, None] * grid, scale)
