@@ -108,7 +108,13 @@ def test_a_sweep_survives_the_death_of_its_driver(folder: Path) -> None:
     out = json.loads(
         run(folder, "train", f"from={best}", "method=toy_faces:ToyFace/mini", "method.delay=0.0", "results=killed", "--json")
     )
-    assert out["metrics"]["validation_loss"] == told["best"]["metrics"]["validation_loss"]
+    curves = store.curves()
+    again, found = (
+        curves[(curves.run_id == run_id) & (curves.name == "validation_loss")].set_index("step").value
+        for run_id in (out["run_id"], told["best"]["run_id"])
+    )
+    assert again.to_dict() == found.to_dict()
+    assert again.min() == told["best"]["metrics"]["validation_loss"]
     benchmark = ("suite=face", "tier=smoke", f"+best={best}", "seeds=1", *TOY[2:], "results=killed")
     names = "methods=[mean_face,toy_faces:ToyFace/mini]"
     run(folder, "benchmark", *benchmark, names, "datasets=[heads/smoke]", "method.ToyFace.delay=0.0")

@@ -1,6 +1,7 @@
 """Runs one trial of a sweep in a Tune trial: trains, and scores the validation split. The test split is not opened."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,8 @@ from deep3dmap.tune.population import copy_donor_checkpoint
 
 OUTCOME = "outcome.json"
 EVALUATION = "evaluation"
-# Limits the reports of very fast trials, of which the scheduler does not need every evaluation.
+# Limits the reports of very fast trials, of which the scheduler does not need every evaluation. The best one is always
+# reported, so that a trial's result does not depend on its speed.
 REPORT_EVERY_S = 0.1
 
 
@@ -43,19 +45,37 @@ class TrialOrder:
 
 
 class SweepHost(TuneTrialHost):
-    """Reports every evaluation to Tune with the peak memory and, if requested, the checkpoint it belongs to."""
+    """Reports evaluations to Tune with the peak memory and, if requested, the checkpoint they belong to.
+
+    Evaluations with a checkpoint are for other trials to continue from, so only the newest is reported.
+    """
 
     def __init__(self, device: str, stop_file: Path, checkpoints: Path | None) -> None:
         super().__init__(device, REPORT_EVERY_S, stop_file)
         self._checkpoints = CheckpointFolder(checkpoints) if checkpoints else None
+        self._lowest_loss = math.inf
+        self._unsent_best: dict[str, float] = {}
 
     def report(self, metrics: Mapping[str, float]) -> None:
         """Report metrics to Tune."""
-        super().report({**metrics, "memory_mb": memory_mb()})
+        evaluation = {**metrics, "memory_mb": memory_mb()}
+        loss = evaluation.get("validation_loss", math.nan)
+        if loss < self._lowest_loss and not self._checkpoints:
+            self._lowest_loss, self._unsent_best = loss, evaluation
+        super().report(evaluation)
+
+    def send_best(self) -> None:
+        """Report the evaluation with the lowest validation loss, if it is not reported yet."""
+        best, self._unsent_best = self._unsent_best, {}
+        if best:
+            self._send_to_tune(best)
 
     def _send_to_tune(self, metrics: dict[str, float]) -> None:
         from ray import tune
 
+        if metrics == self._unsent_best:
+            self._unsent_best = {}
+        self.send_best()
         complete = self._checkpoints.list_complete() if self._checkpoints else []
         tune.report(
             make_report(metrics), checkpoint=tune.Checkpoint.from_directory(str(complete[-1].folder)) if complete else None
@@ -116,6 +136,7 @@ def _train(plan: RunPlan, order: TrialOrder) -> tuple[dict[str, float], Training
     checkpoints = Path(job.folder) / "checkpoints" if order.keeps_checkpoints else None
     host = SweepHost(str(job.config["device"]), Path(order.stop_file), checkpoints)
     summary = train_here(job, host, scorer_of(job, order))[1]
+    host.send_best()
     return host.last, summary
 
 
