@@ -176,6 +176,11 @@ class GAN2Shape(CustomFramework):
         """Run the stages of three steps."""
         c, projector, masks = self.config, self.projector, cache(lambda subject: self.object_mask(subjects.picture(subject)))
         explainer = Explainer(self.model, projector, self.view_prior, self.light_range, c.view_scale, c.image_size)
+
+        def residual_of(subject: int) -> Tensor:
+            picture = subjects.picture(subject)
+            return picture - projector.picture(subjects.latent(subject), picture.shape[-1])
+
         stages = Stages(
             *(self.model, subjects, schedule, projected, projector, self.discriminator, self.perceptual, self.weights),
             adam=self._adam,
@@ -185,7 +190,7 @@ class GAN2Shape(CustomFramework):
             ),
             scale_of=cache(lambda subject: ReliefScale.of(self._ellipsoid(subjects.picture(subject)))),
             mask_of=masks if c.mask_photograph else None,
-            residual=c.residual,
+            residual_of=cache(residual_of) if c.residual else None,
         )
         yield from stages.run(phases)
 

@@ -25,8 +25,7 @@ class Stages:
     """Shared components of the stages.
 
     scale_of: the relief scale of a subject's ellipsoid. mask_of: where its photograph is compared; None for everywhere.
-    residual: whether the difference between a subject's picture and the generator's picture of it is added to the generator's
-    other pictures.
+    residual_of: what the generator's picture of a subject lacks, added to its other pictures; None for nothing.
     """
 
     model: ShapeModel
@@ -42,7 +41,7 @@ class Stages:
     sampler: Callable[[], PseudoSampler]
     scale_of: Callable[[int], ReliefScale]
     mask_of: Callable[[int], Tensor] | None = None
-    residual: bool = False
+    residual_of: Callable[[int], Tensor] | None = None
 
     def run(self, phases: Phases) -> Iterator[Step]:
         """Run the stages: train the albedo network, then the offset encoder, then all networks but the encoder."""
@@ -131,12 +130,9 @@ class Stages:
 
     def _projected(self, step: int) -> steps.Pseudo:
         sample = self.projected.batch(self._batch(step), self.projector)
-        if not self.residual:
+        if self.residual_of is None:
             return sample
-        subject = self.subjects.turn(step)
-        picture = self.subjects.picture(subject)
-        lacking = picture - self.projector.picture(self.subjects.latent(subject), picture.shape[-1])
-        return sample._replace(images=(sample.images + lacking).clamp(-1, 1))
+        return sample._replace(images=(sample.images + self.residual_of(self.subjects.turn(step))).clamp(-1, 1))
 
     def _batch(self, step: int) -> int:
         return self.subjects.batch_of(self.subjects.turn(step), step, self.schedule.collect)
